@@ -1,0 +1,27 @@
+# make demo   build examples/web-server end to end on this machine
+# make test   lint, types, all tests (real machines included)
+# make bench  timings, against peers in the same run
+# make setup  install what the tests need, and nothing else
+.PHONY: demo test setup lint bench clean
+BIN := .venv/bin
+
+demo:
+	@tools/setup.sh demo
+	@$(BIN)/jenkins-ami bake examples/web-server --local -o out/web-server
+
+setup:
+	@tools/setup.sh test
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python tests/run.py
+
+bench: setup
+	@$(BIN)/python tests/bench.py
+
+clean:
+	rm -rf out .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""``python -m jenkins_ami``."""
+
+from .cli import entry
+
+entry()

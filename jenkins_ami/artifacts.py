@@ -1,0 +1,304 @@
+"""The wall: the files that pass between phases, and the types that they hold.
+
+``compile`` writes a *compiled AMI* (:class:`Manifest` is its ``compile.json``); ``build`` reads that and nothing else,
+and writes a *build result* (:class:`BuildResult` is its ``ami.json``). Both files carry ``schema``: a reader refuses a
+number it does not know. What the other side must not see is not here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import tempfile
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import HostError, InputError, Location
+
+SCHEMA = 1
+
+COMPILE_JSON = "compile.json"
+USERDATA = "userdata.gz"
+CLOUD_CONFIG = "cloud-config.yaml"
+OVERLAY = "fs.tgz"
+VARS_ENV = "vars.env"
+
+AMI_JSON = "ami.json"
+AMI_ENV = "ami.env"
+CONSOLE_LOG = "console.log"
+LEDGER = "ledger.jsonl"
+
+USERDATA_LIMIT = 16_384
+"""Bytes of user-data that RunInstances accepts, counted before base64 (EC2 User Guide, "Instance user data")."""
+
+STORAGE_TOKEN = "@JENKINS-AMI-STORAGE-URL@"
+"""Stands in the user-data for the URL of ``fs.tgz`` until ``build`` knows it."""
+
+
+@dataclass(frozen=True)
+class ImageTest:
+    """One entry of ``tests:``: a command for ``/bin/sh`` on the booted image, and what it must do.
+
+    ``stdout`` is a text that standard output must contain, ``timeout`` is in seconds.
+    """
+
+    name: str
+    run: str
+    stdout: str | None = None
+    exit_code: int = 0
+    timeout: int = 60
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of the merged ``runcmd``: where it stands in the source, and its text for people."""
+
+    where: str
+    run: str
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of the compiled AMI: ``size`` in bytes, ``sha256`` in hex."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """How ``fs.tgz`` reaches the instance.
+
+    ``placement`` is ``none`` (nothing to bring), ``inline`` (inside the user-data) or ``storage`` (a file beside it,
+    downloaded from the URL that replaces :data:`STORAGE_TOKEN`). ``storage`` is the ``s3://bucket/prefix`` that the
+    source or ``compile --storage`` named; ``None`` leaves it to the environment.
+    """
+
+    placement: str = "none"
+    size: int = 0
+    sha256: str = ""
+    storage: str | None = None
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds: until the instance must have powered itself off, and until the image must be available."""
+
+    instance: int = 1800
+    image: int = 3600
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``compile.json``. ``nonce`` is the hex text that this compile's verdict carries on the console."""
+
+    name: str
+    version: str
+    base: str
+    nonce: str
+    digest: str
+    files: dict[str, FileEntry]
+    overlay: Overlay = Overlay()
+    description: str = ""
+    architecture: str = "x86_64"
+    commit: str | None = None
+    instance_types: tuple[str, ...] = ("t3.small",)
+    volume_size: int | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    commands: tuple[Command, ...] = ()
+    tests: tuple[ImageTest, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """An image in one region, and the snapshots behind it."""
+
+    image_id: str
+    snapshot_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """``ami.json``. ``timings`` are seconds by step; ``base`` is the resolved image id."""
+
+    name: str
+    version: str
+    build: int
+    image_name: str
+    images: dict[str, ImageRecord]
+    base: str
+    environment: str
+    region: str
+    instance_id: str
+    instance_type: str
+    verdict: str
+    userdata_sha256: str
+    digest: str
+    timings: dict[str, float] = field(default_factory=dict)
+    tests: tuple[ImageTest, ...] = ()
+    schema: int = SCHEMA
+
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> str:
+    """A dataclass of this module as text: sorted keys, two spaces, final newline; the same bytes every time."""
+    return json.dumps(dataclasses.asdict(value), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _decode(kind: Any, value: Any, path: str) -> Any:
+    """``value`` (from JSON) as ``kind`` (a type annotation of this module); ``path`` names it in errors."""
+    origin = typing.get_origin(kind)
+    args = typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        (kind,) = [arg for arg in args if arg is not type(None)]
+        return _decode(kind, value, path)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{path} is not a list")
+        return tuple(_decode(args[0], item, f"{path}[{index}]") for index, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{path} is not an object")
+        return {key: _decode(args[1], item, f"{path}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ValueError(f"{path} is not an object")
+        hints = typing.get_type_hints(kind)
+        fields = {f.name: f for f in dataclasses.fields(kind)}
+        if unknown := sorted(value.keys() - fields.keys()):
+            raise ValueError(f"{path}.{unknown[0]} is not known")
+        for f in fields.values():
+            required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+            if required and f.name not in value:
+                raise ValueError(f"{path}.{f.name} is missing")
+        decoded = {key: _decode(hints[key], item, f"{path}.{key}") for key, item in value.items()}
+        return kind(**decoded)  # type: ignore[operator]
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{path} is not {'a whole number' if kind is int else 'a text' if kind is str else kind}")
+    return value
+
+
+def _read(kind: type[T], path: Path, made_by: str) -> T:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path.name} is missing", where=path, hint=f"'jenkins-ami {made_by}' writes it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} cannot be read: {error}", where=path) from error
+    try:
+        data = json.loads(text)
+        found = data.get("schema") if isinstance(data, dict) else None
+        if found != SCHEMA:
+            raise InputError(
+                f"schema {found!r} is not {SCHEMA}",
+                where=path,
+                hint=f"It was written by another version; run 'jenkins-ami {made_by}' again",
+            )
+        return typing.cast(T, _decode(kind, data, path.name))
+    except json.JSONDecodeError as error:
+        raise InputError(error.msg, where=Location(path, error.lineno, error.colno)) from error
+    except ValueError as error:
+        raise InputError(str(error), where=path, hint=f"Run 'jenkins-ami {made_by}' again") from error
+
+
+@dataclass(frozen=True)
+class CompiledAmi:
+    """A compiled AMI on disk, checked: every file is there with the size and digest that the manifest states."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def userdata(self) -> bytes:
+        return (self.path / USERDATA).read_bytes()
+
+    @property
+    def overlay_file(self) -> Path:
+        return self.path / OVERLAY
+
+
+def read_compiled(folder: Path) -> CompiledAmi:
+    """Read and check a compiled AMI.
+
+    :raises InputError: no such folder, no or a foreign ``compile.json``, a file missing or changed since
+    """
+    if not folder.is_dir():
+        raise InputError(
+            "there is no compiled AMI here", where=folder, hint="'jenkins-ami compile SOURCE TARGET' makes one"
+        )
+    manifest = _read(Manifest, folder / COMPILE_JSON, "compile")
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if Path(name).name != name:
+            raise InputError(f"compile.json names a file outside the folder: {name}", where=folder / COMPILE_JSON)
+        if not path.is_file():
+            raise InputError(f"{name} is missing", where=path, hint="Run 'jenkins-ami compile' again")
+        if describe_file(path) != entry:
+            raise InputError(f"{name} is not what compile wrote", where=path, hint="Run 'jenkins-ami compile' again")
+    return CompiledAmi(folder, manifest)
+
+
+def read_build_result(path: Path) -> BuildResult:
+    """Read ``ami.json``; ``path`` is the file or the folder that holds it.
+
+    :raises InputError: when it is missing, malformed or of another schema
+    """
+    return _read(BuildResult, path / AMI_JSON if path.is_dir() else path, "build")
+
+
+def describe_file(path: Path) -> FileEntry:
+    """Size and digest of a file."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256")
+        return FileEntry(stream.tell(), digest.hexdigest())
+
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def env_text(values: Mapping[str, str]) -> str:
+    """``KEY=VALUE`` lines, in the order given: what Jenkins' ``readProperties`` and ``withEnv`` take.
+
+    :raises ValueError: for a key that is no name, or a value of more than one line
+    """
+    for key, value in values.items():
+        if not _KEY.match(key) or "\n" in value or "\r" in value:
+            raise ValueError(f"{key} does not fit a KEY=VALUE line")
+    return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def write_file(path: Path, data: bytes | str, mode: int = 0o644) -> None:
+    """Write a whole file or none of it: to a temporary name beside it, fsync, rename.
+
+    :raises HostError: when the disk is full or the folder cannot be written
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(raw)
+                stream.flush()
+                os.fchmod(stream.fileno(), mode)
+                os.fsync(stream.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise HostError(f"{path.name} cannot be written: {error.strerror}", where=path) from error

@@ -1,0 +1,180 @@
+"""The command line: find the command, import only its module, print its result, turn errors into exit codes.
+
+A command module has ``configure(parser)``, which adds its arguments, and ``run(args, progress) -> Result``. It parses,
+calls one room and prints; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import NoReturn
+
+from .. import __version__
+from ..errors import AmiError, Interrupted, UsageError
+from ..progress import NORMAL, QUIET, VERBOSE, Progress, for_stream
+
+COMMANDS = {
+    "compile": ("compile", "turn an AMI source into user-data (no cloud)"),
+    "build": ("build", "turn a compiled AMI into an image (no source)"),
+    "bake": ("bake", "compile and build in one go"),
+    "boot": ("boot", "boot a disk image or a local AMI, show its console, run its tests"),
+    "scratch": ("scratch", "make a bootable base image without booting anything"),
+    "local-cloud": ("local_cloud", "an EC2 and S3 endpoint on loopback, with real machines behind it"),
+    "cleanup": ("cleanup", "end what a killed build left in the cloud"),
+}
+"""Each command: its module in this package and its line of help."""
+
+EXIT_CODES = """\
+exit codes: 0 ok, 1 usage or this host, 2 input file, 3 storage or size, 4 compile.sh failed or instance timed out,
+5 image timed out, 6 the instance reported failure, 7 the cloud refused, 8 the plan differs, 130 interrupted
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command came to: ``data`` for ``--json``, ``lines`` for people."""
+
+    data: dict[str, object] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+    code: int = 0
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises :class:`UsageError` instead of leaving the process with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"See '{self.prog} --help'")
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="result as one JSON object, progress as JSON lines")
+    group.add_argument("-v", "--verbose", action="store_true", help="show more: live output of what runs")
+    group.add_argument("-q", "--quiet", action="store_true", help="show less: warnings and the result")
+
+
+def _top() -> Parser:
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+    parser = Parser(
+        prog="jenkins-ami",
+        description="Amazon Machine Images from Git through Jenkins.",
+        epilog=f"commands:\n{listing}\n\n{EXIT_CODES}\n'jenkins-ami COMMAND --help' explains one command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"jenkins-ami {__version__}")
+    parser.add_argument("command", metavar="COMMAND", nargs="?")
+    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _unknown(name: str) -> UsageError:
+    import difflib
+
+    close = difflib.get_close_matches(name, COMMANDS, 1)
+    hint = f"Did you mean '{close[0]}'" if close else "See 'jenkins-ami --help'"
+    return UsageError(f"there is no command '{name}'", hint=hint)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP raise Interrupted once; while that unwinds, more of them change nothing."""
+    seen = False
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal seen
+        if not seen:
+            seen = True
+            raise Interrupted(signal.Signals(number).name)
+
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            with contextlib.suppress(ValueError):  # not in the main thread: a test
+                before[number] = signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code. Never raises, save for bugs."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words
+    progress: Progress | None = None
+    with _signals():
+        try:
+            top = _top()
+            head = top.parse_args(words)
+            if head.command is None:
+                top.print_help()
+                return 0 if not words else UsageError.exit_code
+            if head.command not in COMMANDS:
+                raise _unknown(head.command)
+            module_name, text = COMMANDS[head.command]
+            module = importlib.import_module(f"{__name__}.{module_name}")
+            parser = Parser(
+                prog=f"jenkins-ami {head.command}",
+                description=module.__doc__ or text,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+            module.configure(parser)
+            _common(parser)
+            args = parser.parse_args(head.arguments)
+            verbosity = VERBOSE if args.verbose else QUIET if args.quiet else NORMAL
+            progress = for_stream(verbosity=verbosity, as_json=args.json)
+            result: Result = module.run(args, progress)
+            progress.close()
+            _print_result(result, as_json)
+            return result.code
+        except AmiError as error:
+            if progress:
+                progress.close()
+            _print_error(error, as_json)
+            return error.exit_code
+        except KeyboardInterrupt as error:
+            if progress:
+                progress.close()
+            name = str(error) or "SIGINT"
+            if as_json:
+                print(json.dumps({"error": "Interrupted", "what": f"interrupted by {name}", "exit_code": 130}))
+            print(f"interrupted: {name}.", file=sys.stderr)
+            return Interrupted.exit_code
+        except BrokenPipeError:
+            # The reader of our output is gone (`| head`): nothing to say, and nobody to say it to.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 0
+
+
+def _print_result(result: Result, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result.data, indent=2, sort_keys=True))
+    else:
+        for line in result.lines:
+            print(line)
+    sys.stdout.flush()
+
+
+def _print_error(error: AmiError, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(error.as_dict(), indent=2, sort_keys=True))
+    for line in error.detail:
+        print(f"  {line}", file=sys.stderr)
+    print(f"error: {error.line()}", file=sys.stderr)
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

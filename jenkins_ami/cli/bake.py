@@ -1,0 +1,31 @@
+"""Compile an AMI source and build it, in one go: ``compile`` and ``build`` with one output folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..compile.run import compile_source
+from ..progress import Progress
+from . import Result
+from . import build as build_command
+from . import compile as compile_command
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="folder of the AMI source (holds ami.env)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="folder for the compiled AMI and the result (default: out/ and the source folder's name)",
+    )
+    compile_command.add_options(parser)
+    build_command.add_options(parser)
+
+
+def run(args: argparse.Namespace, progress: Progress) -> Result:
+    output = args.output or Path("out") / args.source.resolve().name
+    compile_source(args.source, output, compile_command.options_of(args), progress)
+    return build_command.build_folder(output, output, args, progress)

@@ -1,0 +1,1 @@
+. /etc/os-release; echo "built: $PRETTY_NAME, kernel $(uname -r)"; df -h / | tail -n 1

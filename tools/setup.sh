@@ -1,0 +1,41 @@
+#!/bin/sh
+# Usage: tools/setup.sh [demo|test]. Installs what is missing: system packages by apt-get, Python packages into .venv.
+# Does nothing (and takes no time) when all is there already.
+set -eu
+cd "$(dirname "$0")/.."
+what=${1:-demo}
+lists=tools/packages.txt
+extra=local
+if [ "$what" = test ]; then
+  lists="$lists tools/packages-test.txt"
+  extra=test
+fi
+
+missing=
+for package in $(sed 's/#.*//' $lists); do
+  dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+  echo "== apt-get install$missing"
+  sudo=
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "error: these packages need root: $missing" >&2; exit 1; }
+    sudo=sudo
+  fi
+  $sudo apt-get -q=2 update </dev/null
+  # shellcheck disable=SC2086 # a list of words
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q=2 -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing </dev/null
+fi
+
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "error: $python is older than 3.11; name another: make $what PYTHON=python3.12" >&2
+  exit 1
+}
+wanted="$extra $(sha256sum setup.cfg pyproject.toml | sha256sum)"
+if ! { [ -x .venv/bin/jenkins-ami ] && grep -qxF "$wanted" .venv/installed 2>/dev/null; }; then
+  echo "== pip install .[$extra] into .venv"
+  [ -x .venv/bin/python ] || "$python" -m venv .venv
+  .venv/bin/python -m pip install -q --disable-pip-version-check -e ".[$extra]"
+  echo "$wanted" >>.venv/installed
+fi
