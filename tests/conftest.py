@@ -56,3 +56,32 @@ class Cli:
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     return Cli(capsys)
+
+
+@pytest.fixture(scope="session")
+def local_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder of a local cloud, shared by all tests (and workers) of a run, with the base image in it.
+
+    ``bake --local`` makes the base image when it is missing; here it is asked for before any test's clock
+    runs. The package set comes from the ordinary cache, so only the first run on a machine downloads it.
+    """
+    from jenkins_ami.cli.local import local_environment
+    from jenkins_ami.progress import Progress
+
+    base = tmp_path_factory.getbasetemp()
+    state = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "local-cloud"
+    with local_environment(state, Progress(), base="scratch"):
+        pass
+    return state
+
+
+@pytest.fixture(scope="session")
+def base_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bootable Debian from the default scratch spec, as a raw disk. Its packages come from the usual cache."""
+    from jenkins_ami.paths import cache_dir
+    from jenkins_ami.progress import Progress
+    from jenkins_ami.scratch.image import build_image
+    from jenkins_ami.scratch.spec import load_spec
+
+    path = tmp_path_factory.mktemp("base") / "base.raw"
+    return build_image(load_spec(None), path, cache=cache_dir(), progress=Progress()).path

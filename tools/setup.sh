@@ -36,6 +36,6 @@ wanted="$extra $(sha256sum setup.cfg pyproject.toml | sha256sum)"
 if ! { [ -x .venv/bin/jenkins-ami ] && grep -qxF "$wanted" .venv/installed 2>/dev/null; }; then
   echo "== pip install .[$extra] into .venv"
   [ -x .venv/bin/python ] || "$python" -m venv .venv
-  .venv/bin/python -m pip install -q --disable-pip-version-check -e ".[$extra]"
+  .venv/bin/python -m pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e ".[$extra]"
   echo "$wanted" >>.venv/installed
 fi

@@ -39,6 +39,10 @@ exit codes: 0 ok, 1 usage or this host, 2 input file, 3 storage or size, 4 compi
 """
 
 
+ERROR_FILE = "JENKINS_AMI_ERROR_FILE"
+"""Names a file that gets the error line too, for a caller that has to show why: a Jenkins step."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a command came to: ``data`` for ``--json``, ``lines`` for people."""
@@ -138,6 +142,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             progress.close()
             _print_result(result, as_json)
             return result.code
+        except SystemExit as leaving:  # argparse has shown the help or the version
+            return int(leaving.code or 0)
         except AmiError as error:
             if progress:
                 progress.close()
@@ -173,6 +179,9 @@ def _print_error(error: AmiError, as_json: bool) -> None:
     for line in error.detail:
         print(f"  {line}", file=sys.stderr)
     print(f"error: {error.line()}", file=sys.stderr)
+    if report := os.environ.get(ERROR_FILE):
+        with contextlib.suppress(OSError), open(report, "w", encoding="utf-8") as stream:
+            stream.write(f"{error.line()}\n")
 
 
 def entry() -> None:

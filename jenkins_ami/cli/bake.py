@@ -10,6 +10,7 @@ from ..progress import Progress
 from . import Result
 from . import build as build_command
 from . import compile as compile_command
+from . import environment
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     compile_command.add_options(parser)
     build_command.add_options(parser)
+    environment.configure(parser)
 
 
 def run(args: argparse.Namespace, progress: Progress) -> Result:
+    environment.check(args)
     output = args.output or Path("out") / args.source.resolve().name
     compile_source(args.source, output, compile_command.options_of(args), progress)
-    return build_command.build_folder(output, output, args, progress)
+    return build_command.build(args, output, output, progress)

@@ -1,0 +1,141 @@
+"""`make bench`: how long things take, each beside a peer measured in the same run. Prints ratios; asserts nothing.
+
+The peers are the floor (the interpreter alone), the usual way by hand, or the tool that does the heaviest part alone.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+EXAMPLE = REPOSITORY / "examples" / "web-server"
+BIN = Path(sys.executable).parent
+
+BY_HAND = """
+import io, sys, tarfile, base64, yaml, pathlib
+root = pathlib.Path(sys.argv[1])
+parts = [yaml.safe_load(p.read_text()) for p in sorted((root / "cloudinit").iterdir())]
+buffer = io.BytesIO()
+with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    archive.add(root / "fs", "/")
+merged = {}
+for part in parts:
+    for key, value in part.items():
+        merged[key] = merged[key] + value if key in merged else value
+merged.setdefault("write_files", []).append({"path": "/x", "content": base64.b64encode(buffer.getvalue()).decode()})
+sys.stdout.write(yaml.safe_dump(merged))
+"""
+
+
+def run(*argv: str | Path) -> None:
+    subprocess.run([str(word) for word in argv], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def seconds(action: Callable[[], object], times: int) -> float:
+    """The median of some runs, after one that warms caches."""
+    action()
+    taken = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
+
+
+def compare(name: str, ours: float, peer_name: str, peer: float, unit: str = "s") -> None:
+    show = (lambda value: f"{value:8.3f} s") if unit == "s" else (lambda value: f"{value:8.0f} {unit}")
+    print(f"{name:<34} {show(ours)}   {peer_name:<40} {show(peer)}   ratio {ours / peer:5.2f}", flush=True)
+
+
+def mime_by_hand(overlay: bytes, config: str) -> bytes:
+    """User-data as scripts usually make it: MIME parts, the overlay as base64 in a cloud-config part, gzipped."""
+    document = f"#cloud-config\nwrite_files:\n- path: /x\n  encoding: b64\n  content: {b64encode(overlay).decode()}\n"
+    message = MIMEMultipart()
+    for text in (config, document):
+        message.attach(MIMEText(text, "cloud-config", "utf-8"))
+    return gzip.compress(message.as_bytes())
+
+
+def largest(fits: Callable[[int], bool]) -> int:
+    """The largest number for which ``fits`` holds, by bisection."""
+    low, high = 0, 20_000
+    while high - low > 16:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def packed(noise: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        info = tarfile.TarInfo("etc/blob")
+        info.size = len(noise)
+        archive.addfile(info, io.BytesIO(noise))
+    return buffer.getvalue()
+
+
+def bench_payload(work: Path) -> None:
+    from jenkins_ami.artifacts import USERDATA_LIMIT
+    from jenkins_ami.compile.run import Options, compile_source
+    from jenkins_ami.progress import Progress
+
+    noise = os.urandom(20_000)
+    source = work / "payload"
+    (source / "fs/etc").mkdir(parents=True)
+    (source / "ami.env").write_text("NAME=x\nVERSION=1\nBASE=scratch\n")
+
+    def ours(count: int) -> bool:
+        (source / "fs/etc/blob").write_bytes(noise[:count])
+        made = compile_source(source, work / "payload-out", Options(), Progress())
+        return made.manifest.overlay.placement == "inline"
+
+    config = "#cloud-config\n" + "x" * 1000
+
+    def by_hand(count: int) -> bool:
+        return len(mime_by_hand(packed(noise[:count]), config)) <= USERDATA_LIMIT
+
+    compare("largest overlay inline", largest(ours), "MIME parts, base64 in a utf-8 part", largest(by_hand), "B")
+
+
+def bench_scratch(work: Path) -> None:
+    image = work / "disk.raw"
+
+    def ours() -> None:
+        run(BIN / "jenkins-ami", "scratch", "-q", "-o", image)
+
+    tree = work / "tree"
+    tree.mkdir()
+    warm = seconds(ours, 3)
+    # the floor: the tool that writes the file system, alone, on an equally large tree
+    run("sh", "-c", 'head -c 480M /dev/urandom >"$1"/x', "sh", tree)
+    peer = seconds(lambda: run("mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, work / "peer.ext4", "1900M"), 3)
+    compare("scratch, package set cached", warm, "mke2fs -d of as many bytes, alone", peer)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="jenkins-ami-bench-") as folder:
+        work = Path(folder)
+        program = BIN / "jenkins-ami"
+        bare = seconds(lambda: run(sys.executable, "-c", "pass"), 15)
+        compare("jenkins-ami --help", seconds(lambda: run(program, "--help"), 15), "python -c pass", bare)
+        ours = seconds(lambda: run(program, "compile", EXAMPLE, work / "out", "-q"), 15)
+        hand = seconds(lambda: run(sys.executable, "-c", BY_HAND, EXAMPLE), 15)
+        compare("compile examples/web-server", ours, "unchecked merge and pack, 15 lines", hand)
+        bench_payload(work)
+        bench_scratch(work)
+
+
+main()
