@@ -1,0 +1,4 @@
+package com.cloudbees.groovy.cps
+
+@interface NonCPS {
+}

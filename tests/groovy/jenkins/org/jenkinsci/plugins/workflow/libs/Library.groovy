@@ -1,0 +1,5 @@
+package org.jenkinsci.plugins.workflow.libs
+
+@interface Library {
+    String[] value()
+}

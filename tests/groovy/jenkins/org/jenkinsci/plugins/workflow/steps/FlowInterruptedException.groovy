@@ -1,0 +1,6 @@
+package org.jenkinsci.plugins.workflow.steps
+
+/** What a step throws when its build is aborted or its time is up. */
+class FlowInterruptedException extends InterruptedException {
+    FlowInterruptedException(String cause) { super(cause) }
+}
