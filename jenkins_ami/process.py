@@ -29,6 +29,7 @@ _TAIL_LINES = 40
 
 PACKAGES = {
     "debugfs": "e2fsprogs",
+    "dumpe2fs": "e2fsprogs",
     "grub-mkimage": "grub-common",
     "mcopy": "mtools",
     "mke2fs": "e2fsprogs",
@@ -41,6 +42,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "sfdisk": "fdisk",
     "unshare": "util-linux",
+    "zstd": "zstd",
 }
 """The Debian package that brings each tool, for the hint when one is missing."""
 
@@ -233,19 +235,19 @@ class Detached:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self._ended = False
 
     def ended(self) -> bool:
         """Whether it has ended."""
-        try:
-            return os.waitpid(self.pid, os.WNOHANG)[0] != 0
-        except ChildProcessError:
-            return True
+        self._ended = self._ended or os.waitpid(self.pid, os.WNOHANG)[0] != 0
+        return self._ended
 
     def end(self) -> None:
         """Ask it to end (SIGTERM), and wait until it has."""
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        if not self.ended():
             os.kill(self.pid, signal.SIGTERM)
             os.waitpid(self.pid, 0)
+            self._ended = True
 
 
 def detach(argv: Sequence[str | Path], *, output: IO[Any]) -> Detached:

@@ -1,0 +1,79 @@
+"""The store's images and snapshots as moto's model of EC2 has them: what Describe calls read and filter."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+from moto.ec2.models.amis import Ami
+from moto.ec2.models.elastic_block_store import Snapshot
+
+from .store import ImageRecord, SnapshotRecord
+
+
+class LocalImage(Ami):  # type: ignore[misc]
+    """An image of the store as moto's DescribeImages reads it. ``state`` is ``pending`` while its disk is frozen."""
+
+    def __init__(self, backend: Any, record: ImageRecord) -> None:
+        self.ec2_backend = backend
+        self.record = record
+        self.id, self.name, self.description = record.id, record.name, record.description
+        self.state, self.state_reason = "available", None
+        self.owner_id, self.owner_alias = backend.account_id, None
+        self.image_location = f"{self.owner_id}/{record.name}"
+        self.image_type, self.platform, self.platform_details = "machine", None, "Linux/UNIX"
+        self.usage_operation, self.hypervisor = "RunInstances", "xen"
+        self.kernel_id = None
+        self.product_codes: set[str] = set()
+        self.architecture, self.virtualization_type = record.architecture, record.virtualization_type
+        self.root_device_name, self.root_device_type = record.root_device, "ebs"
+        self.boot_mode = record.boot_mode or None
+        self.imds_support, self.tpm_support = record.imds_support or None, record.tpm_support or None
+        self.ena_support, self.sriov_net_support, self.sriov = record.ena_support, "simple", "simple"
+        self.instance_id = record.source_instance or None
+        self.source_image_id = record.source_image or None
+        self.creation_date = datetime.fromisoformat(record.created)
+        self.launch_permissions: list[dict[str, str]] = []
+        backend.tags[self.id] = dict(record.tags)
+
+    @property
+    def public(self) -> bool:
+        return bool(self.is_public)
+
+    @property
+    def block_device_mappings(self) -> list[dict[str, Any]]:
+        ebs = {
+            "SnapshotId": self.record.snapshot_id,
+            "VolumeSize": self.record.volume_size,
+            "VolumeType": self.record.volume_type,
+            "DeleteOnTermination": self.record.delete_on_termination,
+            "Encrypted": False,
+        }
+        return [{"DeviceName": self.record.root_device, "Ebs": ebs}]
+
+    def get_filter_value(self, filter_name: str, method_name: str | None = None) -> Any:
+        if filter_name.startswith("block-device-mapping."):
+            ebs = self.block_device_mappings[0]["Ebs"]
+            mapping = {
+                "device-name": self.record.root_device,
+                "snapshot-id": ebs["SnapshotId"],
+                "volume-size": str(ebs["VolumeSize"]),
+                "volume-type": ebs["VolumeType"],
+                "delete-on-termination": str(ebs["DeleteOnTermination"]).lower(),
+                "encrypted": "false",
+            }
+            if value := mapping.get(filter_name.removeprefix("block-device-mapping.")):
+                return value
+        if filter_name == "ena-support":
+            return str(self.ena_support).lower()
+        return super().get_filter_value(filter_name, method_name)
+
+
+def local_snapshot(backend: Any, record: SnapshotRecord) -> Snapshot:
+    volume = SimpleNamespace(id=record.volume_id, size=record.size)
+    snapshot = Snapshot(backend, record.id, volume, record.description)
+    snapshot.start_time = datetime.fromisoformat(record.created)
+    snapshot.record = record
+    backend.tags[record.id] = dict(record.tags)
+    return snapshot
