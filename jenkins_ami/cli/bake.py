@@ -7,10 +7,9 @@ from pathlib import Path
 
 from ..compile.run import compile_source
 from ..progress import Progress
-from . import Result
+from . import Result, environment
 from . import build as build_command
 from . import compile as compile_command
-from . import environment
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

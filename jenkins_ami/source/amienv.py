@@ -98,7 +98,8 @@ def _value(line: str, start: int, where: Location, known: dict[str, Assignment])
         elif char in " \t":
             rest = line[at:].lstrip()
             if rest and not rest.startswith("#"):
-                raise refuse(f"'{rest[:30].rstrip()}' after the value", len(line) - len(rest), "Quote a value that contains spaces")
+                what = f"'{rest[:30].rstrip()}' after the value"
+                raise refuse(what, len(line) - len(rest), "Quote a value that contains spaces")
             break
         elif char in "`;&|<>()\\":
             raise refuse(

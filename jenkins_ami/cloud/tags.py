@@ -1,0 +1,31 @@
+"""The tags that everything a build makes carries from its first moment, and the filters that find it by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
+
+PREFIX = "jenkins-ami:"
+NAME, VERSION, NUMBER = f"{PREFIX}name", f"{PREFIX}version", f"{PREFIX}number"
+BUILD = f"{PREFIX}build"
+"""The build's identity: unique, and how a build's own resources are told from all others."""
+BASE = f"{PREFIX}base"
+"""On a built image the id of the image that it was made from; on a base image what that is: ``scratch/DIGEST``."""
+DIGEST, COMMIT = f"{PREFIX}digest", f"{PREFIX}commit"
+
+LIMIT, MAX_KEY, MAX_VALUE = 50, 128, 256
+"""Tags of a resource, characters of a key and of a value (EC2 User Guide, "Tag restrictions")."""
+
+
+def tag_filter(key: str, *values: str) -> FilterTypeDef:
+    """A filter of a Describe call: resources that carry the tag with one of the values (``*`` is a wildcard)."""
+    return {"Name": f"tag:{key}", "Values": list(values)}
+
+
+def specifications(tags: Mapping[str, str], *kinds: str) -> list[dict[str, Any]]:
+    """``TagSpecifications`` for resource types such as ``instance``: tagged at creation, without a window."""
+    listed = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+    return [{"ResourceType": kind, "Tags": listed} for kind in kinds]

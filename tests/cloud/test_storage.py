@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import gzip
+import os
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from jenkins_ami.artifacts import STORAGE_TOKEN, USERDATA_LIMIT
+from jenkins_ami.cloud import storage
+from jenkins_ami.cloud.environments import Environment
+from jenkins_ami.cloud.session import Cloud
+from jenkins_ami.cloud.storage import Place
+from jenkins_ami.errors import InputError, StorageError
+
+PLACE = Place("test-bucket", "a/b/")
+DEV = Environment("dev", "eu-central-1")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("s3://bucket", Place("bucket", "")),
+        ("s3://bucket/", Place("bucket", "")),
+        ("s3://bucket/a", Place("bucket", "a/")),
+        ("s3://bucket/a/b/", Place("bucket", "a/b/")),
+    ],
+)
+def test_a_place_from_its_url(url, expected):
+    assert storage.place(url, DEV) == expected
+    assert storage.place(None, replace(DEV, storage=url)) == expected
+
+
+def test_the_sources_storage_wins_over_the_environments():
+    assert storage.place("s3://own", replace(DEV, storage="s3://other")) == Place("own")
+
+
+def test_no_storage_at_all():
+    with pytest.raises(StorageError) as caught:
+        storage.place(None, DEV)
+    assert caught.value.exit_code == 3
+    assert "--storage" in caught.value.line()
+
+
+def test_a_url_that_is_none():
+    with pytest.raises(StorageError, match="'ftp://x' is no storage"):
+        storage.place("ftp://x", DEV)
+
+
+def test_the_local_clouds_bucket_is_made(server, cloud, environment):
+    with Cloud(replace(environment, name="local")) as cloud:
+        storage.check_bucket(cloud, PLACE)
+        storage.check_bucket(cloud, PLACE)
+    assert "test-bucket" in server.s3.buckets
+
+
+def test_a_missing_bucket_anywhere_else_is_an_error(server, cloud):
+    with pytest.raises(StorageError) as caught:
+        storage.check_bucket(cloud, PLACE)
+    assert caught.value.what == "there is no bucket 'test-bucket'"
+    assert "test-bucket" not in server.s3.buckets
+
+
+def test_a_bucket_in_another_region_is_an_error(server, cloud):
+    server.s3.create_bucket("test-bucket", "eu-west-1")
+    with pytest.raises(StorageError, match="bucket 'test-bucket' is in eu-west-1, the build is in eu-central-1"):
+        storage.check_bucket(cloud, PLACE)
+
+
+def test_an_upload_counts_its_bytes(server, cloud, tmp_path):
+    data = os.urandom(9 << 20)  # more than s3transfer would split
+    (tmp_path / "fs.tgz").write_bytes(data)
+    cloud.s3.create_bucket(Bucket="test-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    sent: list[int] = []
+    storage.upload(cloud, PLACE, "a/b/key", tmp_path / "fs.tgz", sent.append)
+    assert cloud.s3.get_object(Bucket="test-bucket", Key="a/b/key")["Body"].read() == data
+    assert sum(sent) == len(data)
+    assert not server.s3.buckets["test-bucket"].multiparts
+
+
+def test_more_than_s3_takes_at_once_is_refused(cloud, tmp_path):
+    with (tmp_path / "fs.tgz").open("wb") as file:
+        file.truncate(storage.MAX_OBJECT + 1)
+    with pytest.raises(StorageError, match=r"the overlay has 5\.0 GiB, S3 takes 5\.0 GiB"):
+        storage.upload(cloud, PLACE, "key", tmp_path / "fs.tgz", print)
+
+
+def test_a_key_is_of_the_content_and_of_the_build():
+    assert storage.object_key(PLACE, "abc", "build1") == "a/b/abc/build1.tgz"
+
+
+def signed(environment: Environment, seconds: int = 60):
+    with Cloud(environment) as cloud:
+        return urlsplit(storage.presign(cloud, PLACE, "a/b/key", seconds))
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_on_aws_the_url_names_the_bucket_in_its_region(monkeypatch, region):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    url = signed(Environment("dev", region))
+    assert (url.scheme, url.netloc, url.path) == ("https", f"test-bucket.s3.{region}.amazonaws.com", "/a/b/key")
+    query = parse_qs(url.query)
+    assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+    assert f"/{region}/s3/" in query["X-Amz-Credential"][0]
+
+
+def test_elsewhere_the_url_has_the_bucket_in_its_path(environment):
+    url = signed(environment)
+    assert (url.netloc, url.path) == ("169.254.169.253", "/test-bucket/a/b/key")
+
+
+def test_a_url_lasts_seven_days_at_most(environment):
+    assert parse_qs(signed(environment, 60).query)["X-Amz-Expires"] == ["60"]
+    assert parse_qs(signed(environment, 10**7).query)["X-Amz-Expires"] == ["604800"]
+
+
+def test_the_token_gives_way_to_the_url_and_nothing_else_changes():
+    text = f"a\n{STORAGE_TOKEN}\nb\0\xff {STORAGE_TOKEN}".encode("latin-1")
+    filled = storage.fill(gzip.compress(text), "https://x/?a=1&b=2")
+    assert gzip.decompress(filled) == b"a\nhttps://x/?a=1&b=2\nb\0\xff https://x/?a=1&b=2"
+    assert filled == storage.fill(gzip.compress(text, 1), "https://x/?a=1&b=2")
+    assert filled[4:8] == b"\0\0\0\0"  # no time in it
+
+
+def test_user_data_without_the_token_is_refused():
+    with pytest.raises(InputError, match=r"userdata\.gz has no place for the storage URL"):
+        storage.fill(gzip.compress(b"#cloud-config"), "https://x")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"#cloud-config", gzip.compress(b"x" * 1000)[:-20]], ids=["empty", "plain text", "cut off"]
+)
+def test_user_data_that_is_no_gzip_is_refused(data):
+    with pytest.raises(InputError):
+        storage.fill(data, "https://x")
+
+
+def test_user_data_beyond_the_limit_is_refused():
+    noise = os.urandom(USERDATA_LIMIT - 200)
+    with pytest.raises(
+        StorageError, match=r"the user-data has 16,\d{3} bytes with the storage URL in it, EC2 takes 16,384"
+    ):
+        storage.fill(gzip.compress(noise + STORAGE_TOKEN.encode()), "https://" + os.urandom(300).hex())
