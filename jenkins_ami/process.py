@@ -25,6 +25,12 @@ from .errors import HostError
 LineSink = Callable[[str], None]
 """Is called with each line of a child's output, without its newline."""
 
+Child = subprocess.Popen[bytes]
+"""A child that :func:`spawn` started."""
+
+PIPE = subprocess.PIPE
+"""For ``stdout`` or ``stderr`` of :func:`spawn`: read it from the child's attribute of that name."""
+
 _TAIL_LINES = 40
 
 PACKAGES = {

@@ -26,6 +26,8 @@ MAX_EXPIRY = 7 * 24 * 3600
 """Seconds that a presigned URL can be valid (S3 User Guide, "Sharing objects with presigned URLs")."""
 
 _URL = re.compile(r"s3://([^/]+)(?:/(.*))?")
+_SAFE = re.compile(r"https?://[A-Za-z0-9:/?&=%._~+,;@!-]+")
+"""A URL that means the same as a plain YAML scalar and in curl's configuration: it is put where the token stood."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,10 @@ def fill(userdata: bytes, url: str) -> bytes:
         text = gzip.decompress(userdata)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{USERDATA} is not gzip: {error}", hint="Run 'jenkins-ami compile' again") from error
+    if not _SAFE.fullmatch(url):
+        raise StorageError(
+            "the storage's URL has characters that it cannot have", hint="Look at its endpoint and prefix"
+        )
     if STORAGE_TOKEN.encode() not in text:
         raise InputError(f"{USERDATA} has no place for the storage URL", hint="Run 'jenkins-ami compile' again")
     filled = gzip.compress(text.replace(STORAGE_TOKEN.encode(), url.encode()), 9, mtime=0)

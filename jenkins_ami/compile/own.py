@@ -66,7 +66,7 @@ def unpacking(tarball: Tarball) -> Node:
     commands = [place([f"{HERE}/overlay.sh", str(len(tarball.data)), tarball.sha256], here)]
     if tarball.has_install:
         commands.append(place([INSTALL_SCRIPT], Location("script/install.sh")))
-        commands.append(place(["rm", "-f", INSTALL_SCRIPT], here))
+        commands.append(place(["rm", "-f", INSTALL_SCRIPT], Location("compile 51_remove")))
     files = place([_file("overlay.sh", _script("overlay.sh"))], here)
     return Node({"write_files": files, "runcmd": Node(commands, here)}, here, {"write_files": here, "runcmd": here})
 

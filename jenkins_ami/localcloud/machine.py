@@ -14,7 +14,6 @@ import re
 import selectors
 import shlex
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -125,12 +124,13 @@ def argv(spec: MachineSpec, accel: Accel, qmp_fd: int) -> list[str]:
     :param qmp_fd: the descriptor of a connected socket that QEMU inherits and speaks QMP on
     """
     words = [accelerator.QEMU, "-name", _options(spec.instance_id), "-nodefaults", "-no-user-config"]
-    words += ["-display", "none", "-machine", "q35,graphics=off,vmport=off,hpet=off,sata=off,smbus=off,usb=off"]
+    words += ["-display", "none", "-machine", "q35,graphics=off,vmport=off,sata=off,smbus=off,usb=off"]
     if accel.name == "kvm":
         words += ["-accel", "kvm", "-cpu", "host"]
     else:
-        # Without la57 a boot is 11 s shorter; with cx16, TCG of QEMU 7.2 crashes Linux 6.12 in cmpxchg16b.
-        words += ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off,cx16=off"]
+        # Without la57 a boot is 11 s shorter, without svm Linux loads no KVM; with cx16, TCG of QEMU 7.2 crashes
+        # Linux 6.12 in cmpxchg16b.
+        words += ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off,cx16=off,svm=off"]
     words += ["-smp", str(spec.vcpus), "-m", str(spec.memory)]
 
     uuid = system_uuid(spec.instance_id)
@@ -224,7 +224,7 @@ class Machine:
         self._ended = threading.Event()
         self._stop_reason = ""
         self._messages = b""
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: process.Child | None = None
         self._monitor: socket.socket | None = None
 
     @property
@@ -245,12 +245,12 @@ class Machine:
         accel = self._accel or accelerator.probe()
         if self.spec.firmware == "uefi" and not OVMF_CODE.exists():
             raise HostError(f"UEFI firmware {OVMF_CODE} is missing", hint="Install it: apt-get install ovmf")
-        child: subprocess.Popen[bytes] | None = None
+        child: process.Child | None = None
         ours, theirs = socket.socketpair()
         try:
             with theirs:
                 fd = theirs.fileno()
-                child = process.spawn(argv(self.spec, accel, fd), stderr=subprocess.PIPE, pass_fds=[fd])
+                child = process.spawn(argv(self.spec, accel, fd), stderr=process.PIPE, pass_fds=[fd])
             ours.settimeout(_START_TIMEOUT)
             events = self._greet(ours)
             if events is None:
@@ -332,7 +332,7 @@ class Machine:
     ) -> None:
         self.kill()
 
-    def _watch(self, child: subprocess.Popen[bytes], monitor: socket.socket, events: bytes) -> None:
+    def _watch(self, child: process.Child, monitor: socket.socket, events: bytes) -> None:
         """The machine's thread: follow it until it ends, then say how."""
         end = self._follow(child, monitor, events)
         if end is not None and end.reason != "poweroff":
@@ -350,7 +350,7 @@ class Machine:
         if self._on_end is not None:
             self._on_end(end)
 
-    def _follow(self, child: subprocess.Popen[bytes], monitor: socket.socket, events: bytes) -> End | None:
+    def _follow(self, child: process.Child, monitor: socket.socket, events: bytes) -> End | None:
         """Follow QEMU's events and messages and the guest's console, until QEMU has ended or is of no more use."""
         end: End | None = None
         console, recent, looked = Tail(self.console_path), b"", 0.0
@@ -384,13 +384,13 @@ class Machine:
                     else:
                         return end
 
-    def _last_words(self, child: subprocess.Popen[bytes]) -> str:
+    def _last_words(self, child: process.Child) -> str:
         """The last line of what QEMU, which has ended, said."""
         lines = (self._messages + _stderr(child).read()).decode("utf-8", "replace").strip().splitlines()
         return lines[-1].removeprefix(f"{accelerator.QEMU}: ") if lines else "it said nothing"
 
 
-def _stderr(child: subprocess.Popen[bytes]) -> IO[bytes]:
+def _stderr(child: process.Child) -> IO[bytes]:
     assert child.stderr is not None, "started with a pipe"
     return child.stderr
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 OK, FAIL, NONE = "ok", "fail", "none"
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-~]")
 _VERDICT = re.compile(r"JENKINS-AMI-VERDICT:(OK|FAIL):([0-9a-f]{16})(?![0-9a-f])")
 _REASON = re.compile(r"JENKINS-AMI-REASON\| ?(.*)")
 _LOG = re.compile(r"JENKINS-AMI-LOG\| ?(.*)")

@@ -17,14 +17,14 @@ pytestmark = pytest.mark.boot
 BROKEN = {
     "install-fails": (
         6,
-        "script/install.sh exited with 1",
+        "exited with 1 (script/install.sh)",
         "install.sh: the license server does not answer",
     ),
-    "runcmd-fails": (6, "cloudinit/60_three.yml:4 exited with 1", "second, and it fails"),
+    "runcmd-fails": (6, "false' exited with 1 (cloudinit/60_three.yml:4)", "second, and it fails"),
     "no-such-package": (6, "no-such-package-anywhere", "no-such-package-anywhere"),
-    "damaged-overlay": (6, "compile 51_overlay exited with 1", "the overlay was damaged on its way: its sha256 is"),
+    "damaged-overlay": (6, "exited with 1 (compile 51_overlay)", "the overlay was damaged on its way: its sha256 is"),
     "hangs": (4, "cloudinit/60_wait.yml:4", "waiting for something that never comes"),
-    "powers-off-early": (6, "powered", "cloudinit/60_off.yml"),
+    "powers-off-early": (6, "the instance powered off before it proved success", "cloudinit/60_off.yml"),
     "exits-early": (6, "runcmd ended before its last command", "nothing more to do, says this file"),
     "panics": (6, "Kernel panic - not syncing: sysrq triggered crash", ""),
 }

@@ -55,8 +55,8 @@ def test_the_command_line_of_a_machine() -> None:
     relay = shlex.join([sys.executable, "-I", "-S", str(machine._RELAY), "/run/i-0123/imds.sock"])
     assert argv(SPEC, TCG, 7) == [
         *("qemu-system-x86_64", "-name", "i-0123", "-nodefaults", "-no-user-config", "-display", "none"),
-        *("-machine", "q35,graphics=off,vmport=off,hpet=off,sata=off,smbus=off,usb=off"),
-        *("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off,cx16=off", "-smp", "2", "-m", "1024"),
+        *("-machine", "q35,graphics=off,vmport=off,sata=off,smbus=off,usb=off"),
+        *("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off,cx16=off,svm=off", "-smp", "2", "-m", "1024"),
         *("-smbios", "type=0,vendor=Amazon EC2,version=1.0"),
         *("-smbios", f"type=1,manufacturer=Amazon EC2,product=t3.small,serial={uuid},uuid={uuid}"),
         *("-smbios", "type=2,manufacturer=Amazon EC2,asset=i-0123"),
