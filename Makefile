@@ -4,6 +4,8 @@
 # make setup  install what the tests need, and nothing else
 .PHONY: demo test setup lint bench clean
 BIN := .venv/bin
+# how many tests boot a machine at a time
+MACHINES ?= 3
 
 demo:
 	@tools/setup.sh demo
@@ -18,7 +20,9 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python tests/run.py
+	@rm -f .coverage .coverage.*
+	$(BIN)/pytest -n 2 -m "not boot" --cov --cov-report=
+	$(BIN)/pytest -n $(MACHINES) --dist loadgroup -m boot -v --durations=15 --cov --cov-append
 
 bench: setup
 	@$(BIN)/python tests/bench.py
