@@ -13,13 +13,11 @@ from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 
+from ..artifacts import USERDATA_LIMIT
 from ..errors import AmiError
 from .instances import CODES, Guest, Size, size_of
 from .request import Request
 from .store import ImageRecord
-
-USER_DATA_LIMIT = 16384
-"""Bytes before base64 (EC2 User Guide, "Run commands when you launch an EC2 instance")."""
 
 INSTANCE_LIMIT = 20
 """Instances that one RunInstances may ask for."""
@@ -106,8 +104,8 @@ class InstanceActions(Request):
             raw = base64.b64decode(encoded or "", validate=True)
         except binascii.Error as error:
             raise EC2ClientError("InvalidParameterValue", "Invalid BASE64 encoding of user data.") from error
-        if len(raw) > USER_DATA_LIMIT:
-            raise EC2ClientError("InvalidParameterValue", f"User data is limited to {USER_DATA_LIMIT} bytes")
+        if len(raw) > USERDATA_LIMIT:
+            raise EC2ClientError("InvalidParameterValue", f"User data is limited to {USERDATA_LIMIT} bytes")
 
     def _guests(self, *states: str) -> list[Guest]:
         """The guests that InstanceIds names, all of them in one of ``states``."""
