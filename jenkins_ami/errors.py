@@ -69,12 +69,12 @@ class AmiError(Exception):
 
     def line(self) -> str:
         """``what, where (file:line:col). hint.`` on one line."""
-        text = self.what
+        text = self.what.rstrip(".")
         if self.where is not None:
             text += f" ({self.where})"
         text += "."
         if self.hint:
-            text += f" {self.hint}."
+            text += f" {self.hint.rstrip('.')}."
         return " ".join(text.split())
 
     def as_dict(self) -> dict[str, object]:
