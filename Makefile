@@ -10,6 +10,8 @@ MACHINES ?= 3
 demo:
 	@tools/setup.sh demo
 	@$(BIN)/jenkins-ami bake examples/web-server --local -o out/web-server
+	@echo "test    $(BIN)/jenkins-ami boot out/web-server --test"
+	@echo "look    $(BIN)/jenkins-ami boot out/web-server --port 8080:80   and open http://localhost:8080/"
 
 setup:
 	@tools/setup.sh test

@@ -33,13 +33,14 @@ def local_environment(state: Path, progress: Progress, *, base: str) -> Iterator
 def _provide_scratch(state: Path, progress: Progress, digest: str) -> None:
     """Make sure that the standard base image is in the store; two builds at once make it once."""
     from ..localcloud.store import BASE_TAG, ImageStore
-    from ..scratch.image import build_image
+    from ..scratch.image import build_image, recipe_digest
     from ..scratch.spec import load_spec
 
     spec = load_spec(None)
-    if digest not in ("", spec.digest()):
+    wanted = recipe_digest(spec)
+    if digest not in ("", wanted):
         return  # another spec's: somebody has imported it, or the build will say that it is not there
-    tag = {BASE_TAG: f"scratch/{spec.digest()}"}
+    tag = {BASE_TAG: f"scratch/{wanted}"}
     store = ImageStore(state)
     if store.find(tag):
         return
@@ -61,7 +62,7 @@ def _provide_scratch(state: Path, progress: Progress, digest: str) -> None:
                 image = build_image(spec, disk, cache=cache_dir(), progress=progress)
                 record = store.add(
                     disk,
-                    name=f"{spec.name}-{spec.digest()[:12]}",
+                    name=f"{spec.name}-{wanted[:12]}",
                     description=f"Debian {image.suite} from scratch",
                     tags=tag,
                 )

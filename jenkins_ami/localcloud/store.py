@@ -36,7 +36,7 @@ from ..progress import size as human
 
 REGION = "us-east-1"
 BASE_TAG = "jenkins-ami:base"
-"""Names what a base image is, e.g. ``scratch/<digest of its spec>``; a build finds its base by this tag."""
+"""Names what a base image is, e.g. ``scratch/<digest of its recipe>``; a build finds its base by this tag."""
 
 GIB = 1 << 30
 RESERVE = 256 << 20

@@ -5,6 +5,7 @@ Needs no loop device and mounts nothing, so it works in containers; needs no roo
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,10 @@ from ..errors import HostError, InputError
 from ..process import ProcessError, run, which
 from ..progress import Progress, size
 from . import bootloader
-from .filesystem import make_ext4, populate
+from .filesystem import MKE2FS_CONFIG, make_ext4, populate
 from .layout import MIB, Layout
 from .overlay import overlay_tar
-from .rootfs import EPOCH, package_set
+from .rootfs import EPOCH, cache_key, package_set
 from .spec import Spec
 from .userns import FakeRoot, fake_root
 from .workspace import explain_disk_full, partial_file, require_space, sparse_sha256, workspace
@@ -39,6 +40,15 @@ class ScratchImage:
     spec_digest: str
     suite: str
     packages: tuple[tuple[str, str], ...]
+
+
+def recipe_digest(spec: Spec) -> str:
+    """SHA-256 (hex) over all that decides what an image of ``spec`` is, package versions aside: the spec and our files."""
+    total = hashlib.sha256()
+    own = (bootloader.EARLY_CONFIG.read_bytes(), MKE2FS_CONFIG.read_bytes(), overlay_tar(spec.hostname, EPOCH))
+    for part in (spec.digest().encode(), cache_key(spec).encode(), *own):
+        total.update(hashlib.sha256(part).digest())
+    return total.hexdigest()
 
 
 def build_image(spec: Spec, output: Path, *, cache: Path, progress: Progress, refresh: bool = False) -> ScratchImage:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jenkins_ami.process import run, which
+from jenkins_ami.scratch.image import recipe_digest
+from jenkins_ami.scratch.spec import load_spec
 from tests.conftest import Cli
 from tests.scratch.conftest import Look
 
@@ -153,3 +156,16 @@ def test_a_bad_spec_ends_with_2(tmp_path: Path, cli: Cli) -> None:
     (tmp_path / "spec.yaml").write_text("siez: 2G\n")
     assert cli("scratch", tmp_path / "spec.yaml", "-o", tmp_path / "disk.raw") == 2
     assert cli.error == f"a scratch spec has no key 'siez' ({tmp_path}/spec.yaml:1:1). Did you mean 'size'."
+
+
+def test_another_spec_or_another_file_of_ours_is_another_recipe(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec = load_spec(None)
+    before = recipe_digest(spec)
+    assert recipe_digest(load_spec(None)) == before
+    assert recipe_digest(replace(spec, packages=("htop",))) != before
+    changed = tmp_path / "mke2fs.conf"
+    changed.write_text("other")
+    monkeypatch.setattr("jenkins_ami.scratch.image.MKE2FS_CONFIG", changed)
+    assert recipe_digest(spec) != before
