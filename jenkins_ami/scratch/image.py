@@ -43,7 +43,7 @@ class ScratchImage:
 
 
 def recipe_digest(spec: Spec) -> str:
-    """SHA-256 (hex) over all that decides what an image of ``spec`` is, package versions aside: the spec and our files."""
+    """SHA-256 (hex) over all that decides what an image is, package versions aside: the spec and files of our own."""
     total = hashlib.sha256()
     own = (bootloader.EARLY_CONFIG.read_bytes(), MKE2FS_CONFIG.read_bytes(), overlay_tar(spec.hostname, EPOCH))
     for part in (spec.digest().encode(), cache_key(spec).encode(), *own):
