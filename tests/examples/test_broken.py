@@ -56,11 +56,8 @@ def left_nothing(output: Path, state: Path, name: str) -> None:
     assert [image.name for image in ImageStore(state).images() if image.name.startswith(name)] == []
     done = jenkins_ami("cleanup", output, "--state", state, "--json")
     assert done.returncode == 0, done.stderr
-    ids = {
-        entry["id"]
-        for entry in map(json.loads, (output / "ledger.jsonl").read_text().splitlines())
-        if str(entry.get("id", "")).startswith("i-")
-    }
+    entries = map(json.loads, (output / "ledger.jsonl").read_text().splitlines())
+    ids = {name for entry in entries for name in entry.get("ids", []) if name.startswith("i-")}
     assert ids
     for instance in ids:
         assert [line for line in machines_of(state) if instance in line] == []
