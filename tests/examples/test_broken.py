@@ -54,7 +54,7 @@ def test_a_broken_source_fails_with_its_reason_and_leaves_nothing(name, local_st
 def left_nothing(output: Path, state: Path, name: str) -> None:
     """No image, no open entry in the ledger, no machine, no disk of the instance."""
     assert [image.name for image in ImageStore(state).images() if image.name.startswith(name)] == []
-    done = jenkins_ami("cleanup", output, "--state", state, "--json")
+    done = jenkins_ami("cleanup", output, "--json")
     assert done.returncode == 0, done.stderr
     entries = map(json.loads, (output / "ledger.jsonl").read_text().splitlines())
     ids = {name for entry in entries for name in entry.get("ids", []) if name.startswith("i-")}
@@ -84,6 +84,6 @@ def test_a_build_that_is_interrupted_leaves_nothing(sig, make_source, local_stat
         assert err.splitlines()[-1] == "interrupted: SIGINT."
         assert (output / "console.log").exists()
     for _ in range(2):  # as often as it is called
-        done = jenkins_ami("cleanup", output, "--state", local_state)
+        done = jenkins_ami("cleanup", output)
         assert done.returncode == 0, done.stderr
     left_nothing(output, local_state, name)
