@@ -8,7 +8,6 @@ an image and an ``ami.json``.
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,7 +45,6 @@ _NEXT_TYPE = frozenset({"InsufficientInstanceCapacity", "InstanceTypeNotSupporte
 """Error codes of RunInstances that another instance type may not meet."""
 _URL_MARGIN = 600
 """Seconds that a presigned URL outlives the instance's time."""
-_STEP = re.compile(r"JENKINS-AMI-STEP\| (.+)")
 
 
 def build(
@@ -254,7 +252,7 @@ class _Build:
             verdict = markers.parse(console.raw, self.manifest.nonce)
             seen = Observation(state, verdict, reason, message, now - launched, 0.0 if ended is None else now - ended)
             decision = judge(seen, timeout=self.timeout, lag=pace.console_lag)
-            at = self._current_step() or console.last_line()
+            at = _latest(verdict.steps) or console.last_line()
             step.status(f"{state}: {at[:60]}" if at else state)
             return None if decision.kind == "continue" else decision
 
@@ -262,7 +260,7 @@ class _Build:
         decision = poll(look, seconds=longest, pace=pace, clock=self.clock)
         verdict = markers.parse(console.raw, self.manifest.nonce)
         if decision is None or decision.kind == "timeout":
-            at = self._current_step()
+            at = _latest(verdict.steps)
             raise InstanceTimeout(
                 (decision.why if decision else f"the instance did not stop within {duration(longest)}")
                 + (f", at {at}" if at else ""),
@@ -284,11 +282,6 @@ class _Build:
         found = answer["Reservations"][0]["Instances"][0]
         reason = found.get("StateReason", {})
         return found["State"]["Name"], reason.get("Code", ""), reason.get("Message", "")
-
-    def _current_step(self) -> str:
-        """Where the instance is in its runcmd, as far as its console tells."""
-        lines = self.console.lines() if self.console else []
-        return next((match[1].strip() for line in reversed(lines) if (match := _STEP.search(line))), "")
 
     # What steps share
 
@@ -321,3 +314,8 @@ class _Build:
             write_file(self.output / CONSOLE_LOG, "\n".join(self.console.lines()))
         except AmiError as error:
             self.progress.warn(error.line())
+
+
+def _latest(steps: tuple[str, ...]) -> str:
+    """Where the instance is in its runcmd, as far as its console tells; empty before it begins."""
+    return steps[-1].strip() if steps else ""
