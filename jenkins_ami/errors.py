@@ -21,6 +21,7 @@ process is known by.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,25 @@ class Location:
             if self.column:
                 parts.append(str(self.column))
         return ":".join(parts)
+
+
+def visible(text: str) -> str:
+    """A text for a terminal or log: what cannot be seen or steers them (ESC, NUL, NBSP, half a pair) as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\t" else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file's name that is no UTF-8 (os.fsdecode)
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def one_line(text: str) -> str:
+    """A :func:`visible` text on one line."""
+    return visible(" ".join(re.split(r"[ \t\r\n]+", text.strip(" \t\r\n"))))
 
 
 class AmiError(Exception):
@@ -75,7 +95,7 @@ class AmiError(Exception):
         text += "."
         if self.hint:
             text += f" {self.hint.rstrip('.')}."
-        return " ".join(text.split())
+        return one_line(text)
 
     def as_dict(self) -> dict[str, object]:
         """The same for ``--json``."""

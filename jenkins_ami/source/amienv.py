@@ -15,6 +15,8 @@ from ..errors import InputError, Location
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=")
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _ESCAPED_IN_QUOTES = '$`"\\'
+_BYTE_ORDER_MARK = "\ufeff"
+_CONTROL = re.compile(rf"\A{_BYTE_ORDER_MARK}|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,15 @@ def parse(text: str, file: str | Path) -> dict[str, Assignment]:
     :raises InputError: with line and column for anything else than assignments and comments
     """
     found: dict[str, Assignment] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
+        if bad := _CONTROL.search(line):
+            if bad[0] == _BYTE_ORDER_MARK:
+                what, hint = "the file begins with a byte order mark", "Save it as UTF-8 without one (BOM)"
+            else:
+                what, hint = f"character U+{ord(bad[0]):04X} is not allowed", "Remove it"
+            raise InputError(what, where=Location(file, number, bad.start() + 1), hint=hint)
         match = _ASSIGNMENT.match(line)
         if match is None:
             raise InputError(
@@ -98,10 +106,14 @@ def _value(line: str, start: int, where: Location, known: dict[str, Assignment])
         elif char in " \t":
             rest = line[at:].lstrip()
             if rest and not rest.startswith("#"):
-                what = f"'{rest[:30].rstrip()}' after the value"
-                raise refuse(what, len(line) - len(rest), "Quote a value that contains spaces")
+                what, hint = f"'{rest[:30].rstrip()}' after the value", "Quote a value that contains spaces"
+                if any(quote in line for quote in "“”„‘’"):
+                    hint += " with \" or ': a shell knows no other quotes"
+                raise refuse(what, len(line) - len(rest), hint)
             break
-        elif char in "`;&|<>()\\":
+        elif char == "\\":
+            raise refuse("a value cannot go on in the next line", at, "Write it on one line")
+        elif char in "`;&|<>()":
             raise refuse(
                 f"'{char}' is for a shell, and this is read without one", at, "Quote it if it belongs to the value"
             )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..artifacts import ImageTest, Timeouts
+from ..errors import Location
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,76 @@ class Part:
 
     name: str
     path: Path
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One entry of ``parameters:``: a value that a build may choose.
+
+    :ivar kind: ``string``, ``integer``, ``boolean``, ``choice`` or ``secret``
+    :ivar default: as text; ``None`` makes it required
+    :ivar choices: what a ``choice`` may be
+    """
+
+    name: str
+    kind: str
+    where: Location
+    default: str | None = None
+    description: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OverlayRule:
+    """Mode and owner of what matches ``path``, a glob relative to ``fs/`` in which ``**`` crosses folders.
+
+    :ivar mode: permission bits, or ``None`` to leave what the file has
+    :ivar owner, group: names (resolved on the instance) or numbers as text; ``None`` leaves root
+    """
+
+    path: str
+    where: Location
+    mode: int | None = None
+    owner: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class OverlaySettings:
+    """``overlay:`` of ``ami.yaml``.
+
+    :ivar compression: ``gzip``, which every instance can read, or ``zstd`` for base images that have it
+    :ivar rules: later ones win, each setting by itself
+    :ivar setuid: globs of files that are wanted with set-uid, set-gid or sticky bits
+    """
+
+    compression: str = "gzip"
+    rules: tuple[OverlayRule, ...] = ()
+    setuid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Strictness:
+    """Whether a command that fails ends the build: ``default``, and the opposite for parts that match ``lenient``."""
+
+    default: bool = True
+    lenient: tuple[str, ...] = ()
+
+    def of(self, name: str) -> bool:
+        """Whether the part ``name`` (``cloudinit/10_x.yml``) is strict."""
+        return self.default and not any(fnmatchcase(name, glob) for glob in self.lenient)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where an overlay too large to inline goes, and how the instance gets it.
+
+    :ivar url: ``s3://bucket/prefix``, or ``https://…`` for a place that somebody else fills
+    :ivar access: ``presigned`` (a URL without credentials), ``profile`` (the instance profile's) or ``https``
+    """
+
+    url: str | None = None
+    access: str = "presigned"
 
 
 @dataclass(frozen=True)
@@ -27,13 +99,20 @@ class Identity:
     architecture: str = "x86_64"
     instance_types: tuple[str, ...] = ("t3.small",)
     volume_size: int | None = None
-    storage: str | None = None
+    storage: Storage = Storage()
     tags: dict[str, str] = field(default_factory=dict)
     tests: tuple[ImageTest, ...] = ()
     timeouts: Timeouts = Timeouts()
     compile_timeout: int = 600
     variables: dict[str, str] = field(default_factory=dict)
     """All assignments of ``ami.env``."""
+    parameters: tuple[Parameter, ...] = ()
+    scalars: str = "error"
+    """What two parts that set the same scalar to different values mean: ``error``, ``first`` or ``last``."""
+    strict: Strictness = Strictness()
+    overlay: OverlaySettings = OverlaySettings()
+    secrets_allowed: tuple[str, ...] = ()
+    """Globs of files (relative to the source) in which the check for secrets finds nothing."""
 
 
 @dataclass(frozen=True)

@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, Location
+from ..findings import Findings
 from .model import AmiSource, Part
-from .settings import read_identity
+from .settings import AMI_ENV, AMI_YAML, read_identity
 
-_PART = re.compile(r"[0-9]{2}_.+\.(yml|yaml|cfg|sh)\Z")
+_PART = re.compile(r"[0-9]{2}_.+\.((yml|yaml|cfg|sh)(\.j2)?|py|txt|mime)\Z")
 
 
 def read_source(root: Path) -> AmiSource:
     """Read an AMI source.
 
     :raises InputError: it is missing, no folder, no AMI source, describes nothing, or ``cloudinit/`` holds a file
-        that would silently be left out
+        that would silently be left out; all that is wrong at once
     """
-    if not root.exists():
-        raise InputError("the AMI source does not exist", where=root)
-    if not root.is_dir():
-        raise InputError(
-            "the AMI source is a file, not a folder", where=root, hint="Name the folder that holds ami.env"
-        )
-    identity = read_identity(root)
-    source = AmiSource(
-        root=root,
-        identity=identity,
-        parts=_parts(root),
-        overlay=_folder(root / "fs"),
-        compile_script=_file(root / "script" / "compile.sh"),
-        install_script=_file(root / "script" / "install.sh"),
-    )
+    try:
+        if not stat.S_ISDIR(root.stat().st_mode):
+            hint = "Name the folder that holds ami.env"
+            raise InputError("the AMI source is a file, not a folder", where=root, hint=hint)
+    except FileNotFoundError:
+        raise InputError("the AMI source does not exist", where=root) from None
+    except OSError as error:
+        raise InputError(f"the AMI source cannot be read: {error.strerror}", where=root) from error
+    for name in (AMI_ENV, AMI_YAML):
+        _file(root / name, root)
+    found = Findings()
+    values: dict[str, Any] = {}
+    readers: dict[str, Callable[[], object]] = {
+        "identity": lambda: read_identity(root),
+        "parts": lambda: _parts(root),
+        "overlay": lambda: _folder(root / "fs", (root / "fs").resolve()),  # a link: compile.members looks where to
+        "compile_script": lambda: _file(root / "script" / "compile.sh", root),
+        "install_script": lambda: _file(root / "script" / "install.sh", root),
+    }
+    with found.catch("source"):
+        _folder(root / "script", root)
+    for name, read in readers.items():
+        with found.catch("source"):
+            values[name] = read()
+    found.raise_errors()
+    source = AmiSource(root=root, **values)
     if not source.parts and source.overlay is None and source.install_script is None and source.compile_script is None:
         raise InputError(
             "the AMI source describes nothing to do",
@@ -43,34 +59,57 @@ def read_source(root: Path) -> AmiSource:
 
 
 def _parts(root: Path) -> tuple[Part, ...]:
-    folder = _folder(root / "cloudinit")
+    folder = _folder(root / "cloudinit", root)
     if folder is None:
         return ()
     parts = []
-    for path in sorted(folder.iterdir(), key=lambda path: path.name.encode()):
+    found = Findings()
+    for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
         if path.name.startswith(".") or path.name.lower().startswith("readme"):
             continue
-        if not path.is_file() or not _PART.match(path.name):
-            raise InputError(
-                f"{path.name} would not be used",
-                where=path,
-                hint="Files here are named NN_name.yml, .yaml, .cfg or .sh; rename it or move it away",
-            )
+        if path.is_dir():
+            found.error("source", f"{path.name} is a folder", Location(path), "Move its files up, or move it away")
+        elif not _PART.match(path.name):
+            hint = "Name it NN_name (two digits) with .yml, .yaml, .cfg, .sh, .py, .txt or .mime, or move it away"
+            found.error("source", f"{path.name} would not be used", Location(path), hint)
+        elif not path.name.isprintable():
+            hint = "Rename it: the instance names its parts in the log"
+            found.error("source", f"the name '{path.name}' cannot be printed", Location(path), hint)
+        else:
+            with found.catch("source"):
+                _file(path, root)
         parts.append(Part(f"cloudinit/{path.name}", path))
+    found.raise_errors()
     return tuple(parts)
 
 
-def _folder(path: Path) -> Path | None:
-    if not path.exists():
+def _folder(path: Path, root: Path) -> Path | None:
+    if _is_missing(path):
         return None
     if not path.is_dir():
-        raise InputError(f"{path.name} is a file, not a folder", where=path)
-    return path
+        raise InputError(f"{path.name} is a file, not a folder", where=path, hint="Move it away")
+    return _inside(path, root)
 
 
-def _file(path: Path) -> Path | None:
-    if not path.exists():
+def _file(path: Path, root: Path) -> Path | None:
+    if _is_missing(path):
         return None
     if not path.is_file():
-        raise InputError(f"{path.name} is not a file", where=path)
+        raise InputError(f"{path.name} is not a file", where=path, hint="Move it away")
+    return _inside(path, root)
+
+
+def _is_missing(path: Path) -> bool:
+    """:raises InputError: it is a link to nothing, which is somebody's mistake"""
+    if path.exists():
+        return False
+    if path.is_symlink():
+        raise InputError("the link leads to nothing", where=path, hint="Put the file itself here, or remove it")
+    return True
+
+
+def _inside(path: Path, root: Path) -> Path:
+    """:raises InputError: it is a link out of the source, which could bring in anything that this user may read"""
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise InputError("the link leads out of the AMI source", where=path, hint="Put the file itself here")
     return path

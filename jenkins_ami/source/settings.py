@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..artifacts import ImageTest, Timeouts
 from ..errors import InputError, Location
-from ..yamlfile import Fields, Node, parse
-from . import amienv
+from ..findings import Findings
+from ..yamlfile import Fields, Node, decode, parse
+from . import amienv, options
 from .model import Identity
 
 AMI_ENV = "ami.env"
@@ -26,32 +28,42 @@ KEYS = (
     "tags",
     "tests",
     "timeouts",
+    "parameters",
+    "merge",
+    "strict",
+    "overlay",
+    "checks",
 )
 ARCHITECTURES = ("x86_64", "arm64")
 
 # What RegisterImage and CreateImage accept in a name (EC2 API reference, CreateImage, "Name"); the build appends
 # -VERSION-BUILD, for which some of the 128 characters are kept.
-_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{1,100}\Z")
-_VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z]+)*\Z")
-_STORAGE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?\Z")
+NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{1,100}\Z")
+NAME_HINT = "Use up to 100 letters, digits, spaces and ( ) [ ] . / - ' @ _"
+VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z]+)*\Z")
+SECONDS = (1, 86_400)
+"""Bounds of a time limit."""
+TEST_SECONDS = (1, 3600)
+"""Bounds of a test's time limit."""
+VOLUME_SIZE = (1, 16_384)
+"""Bounds in GiB."""
 
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text("utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError("not UTF-8 text", where=Location(path, line), hint="Save the file as UTF-8") from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+    return decode(data, path)
 
 
 def read_identity(root: Path) -> Identity:
     """Read ``ami.env`` and ``ami.yaml`` of an AMI source.
 
-    :raises InputError: neither is there, NAME, VERSION or BASE is missing, a value is impossible, or the two differ
+    :raises InputError: neither is there, NAME, VERSION or BASE is missing, a value is impossible, or the two differ;
+        all that is wrong at once (:class:`~jenkins_ami.findings.InvalidSource`)
     """
     env_text = _read(root / AMI_ENV)
     yaml_text = _read(root / AMI_YAML)
@@ -61,75 +73,102 @@ def read_identity(root: Path) -> Identity:
             where=root,
             hint=f"Write {AMI_ENV} with NAME=, VERSION= and BASE=",
         )
-    env = amienv.parse(env_text, root / AMI_ENV) if env_text is not None else {}
-    node = parse(yaml_text, root / AMI_YAML) if yaml_text is not None else Node(None, Location(root / AMI_YAML))
-    fields = Fields(node, AMI_YAML, KEYS)
+    found = Findings()
+    env: dict[str, amienv.Assignment] = {}
+    with found.catch(AMI_ENV):
+        env = amienv.parse(env_text, root / AMI_ENV) if env_text is not None else {}
+    empty = Node(None, Location(root / AMI_YAML))
+    fields = Fields(empty, AMI_YAML, KEYS)
+    with found.catch(AMI_YAML):
+        node = parse(yaml_text, root / AMI_YAML) if yaml_text is not None else empty
+        fields = Fields(node, AMI_YAML, KEYS)
+    found.raise_errors()
+    values: dict[str, Any] = {"variables": {key: assignment.value for key, assignment in env.items()}}
 
-    def required(name: str) -> tuple[str, Location]:
-        from_yaml = fields.node_of(name)
-        from_env = env.get(name.upper())
-        if from_yaml is not None:
-            text = fields.text(name)
-            if from_env is not None and from_env.value != text:
-                raise InputError(
-                    f"{name} is '{text}' here and '{from_env.value}' in {from_env.where}",
-                    where=from_yaml.where,
-                    hint="Say it in one of the two",
-                )
-            place = from_yaml.where
-        elif from_env is not None:
-            text, place = from_env.value, from_env.where
-        else:
-            file = AMI_ENV if env_text is not None else AMI_YAML
-            key = f"{name.upper()}=" if env_text is not None else f"{name}:"
-            raise InputError(f"{name.upper()} is missing", where=root / file, hint=f"Add a line {key}")
-        if not text:
-            raise InputError(f"{name.upper()} is empty", where=place, hint="Give it a value")
-        return text, place
+    def required(name: str) -> str:
+        value = _required(root, fields, env, name, of_env=env_text is not None)
+        _check_required(name, *value)
+        return value[0]
 
-    name, place = required("name")
-    if not _NAME.match(name):
-        raise InputError(
-            f"EC2 refuses the image name '{name}'",
-            where=place,
-            hint="Use up to 100 letters, digits, spaces and ( ) [ ] . / - ' @ _",
-        )
-    version, place = required("version")
-    if not _VERSION.match(version):
-        raise InputError(f"'{version}' is no version", where=place, hint="Write numbers with dots, like 1.4.0")
-    base, _ = required("base")
-    architecture = fields.text("architecture", "x86_64")
-    if architecture not in ARCHITECTURES:
+    readers: dict[str, Callable[[], object]] = {
+        "name": lambda: required("name"),
+        "version": lambda: required("version"),
+        "base": lambda: required("base"),
+        "description": lambda: fields.text("description"),
+        "architecture": lambda: _architecture(fields),
+        "instance_types": lambda: fields.texts("instance_types", ("t3.small",)),
+        "volume_size": lambda: fields.integer("volume_size", 0, *VOLUME_SIZE) or None,
+        "storage": lambda: options.storage(fields),
+        "tags": lambda: fields.text_map("tags"),
+        "tests": lambda: _tests(fields),
+        "timeouts": lambda: _timeouts(fields),
+        "compile_timeout": lambda: _limits(fields).integer("compile", Identity.compile_timeout, *SECONDS),
+        "parameters": lambda: options.parameters(fields),
+        "scalars": lambda: options.scalars(fields),
+        "strict": lambda: options.strictness(fields),
+        "overlay": lambda: options.overlay(fields),
+        "secrets_allowed": lambda: options.secrets_allowed(fields),
+    }
+    for name, reader in readers.items():
+        with found.catch(AMI_YAML):
+            values[name] = reader()
+    found.raise_errors()
+    return Identity(**values)
+
+
+def _required(
+    root: Path, fields: Fields, env: dict[str, amienv.Assignment], name: str, *, of_env: bool
+) -> tuple[str, Location]:
+    """NAME, VERSION or BASE and its place: either file may say it; if both do, they say the same."""
+    from_yaml = fields.node_of(name)
+    from_env = env.get(name.upper())
+    if from_yaml is not None:
+        text, place = fields.text(name), from_yaml.where
+        if from_env is not None and from_env.value != text:
+            raise InputError(
+                f"{name} is '{text}' here and '{from_env.value}' in {from_env.where}",
+                where=place,
+                hint="Say it in one of the two",
+            )
+    elif from_env is not None:
+        text, place = from_env.value, from_env.where
+    else:
+        file, key = (AMI_ENV, f"{name.upper()}=") if of_env else (AMI_YAML, f"{name}:")
+        raise InputError(f"{name.upper()} is missing", where=root / file, hint=f"Add a line {key}")
+    if not text:
+        raise InputError(f"{name.upper()} is empty", where=place, hint="Give it a value")
+    return text, place
+
+
+def _check_required(name: str, text: str, place: Location) -> None:
+    if name == "name" and not NAME.match(text):
+        shown = f"'{text}'" if len(text) <= 100 else f"of {len(text)} characters"
+        raise InputError(f"EC2 refuses the image name {shown}", where=place, hint=NAME_HINT)
+    if name == "version" and not VERSION.match(text):
+        raise InputError(f"'{text}' is no version", where=place, hint="Write numbers with dots, like 1.4.0")
+
+
+def _architecture(fields: Fields) -> str:
+    text = fields.text("architecture", ARCHITECTURES[0])
+    if text not in ARCHITECTURES:
         where = fields.node_of("architecture")
         raise InputError(
-            f"there is no architecture '{architecture}'",
+            f"there is no architecture '{text}'",
             where=where.where if where else None,
             hint=f"Use {' or '.join(ARCHITECTURES)}",
         )
-    storage = fields.text("storage") or None
-    if storage is not None and not _STORAGE.match(storage):
-        where = fields.node_of("storage")
-        raise InputError(
-            f"'{storage}' is no storage", where=where.where if where else None, hint="Use s3://bucket/prefix"
-        )
-    limits = fields.fields("timeouts", "timeouts", ("instance", "image", "compile"))
-    return Identity(
-        name=name,
-        version=version,
-        base=base,
-        description=fields.text("description"),
-        architecture=architecture,
-        instance_types=fields.texts("instance_types", ("t3.small",)),
-        volume_size=fields.integer("volume_size", 0, 1, 16_384) or None,
-        storage=storage,
-        tags=fields.text_map("tags"),
-        tests=_tests(fields),
-        timeouts=Timeouts(
-            instance=limits.integer("instance", Timeouts.instance, 1, 86_400),
-            image=limits.integer("image", Timeouts.image, 1, 86_400),
-        ),
-        compile_timeout=limits.integer("compile", 600, 1, 86_400),
-        variables={key: assignment.value for key, assignment in env.items()},
+    return text
+
+
+def _limits(fields: Fields) -> Fields:
+    return fields.fields("timeouts", "timeouts", ("instance", "image", "compile"))
+
+
+def _timeouts(fields: Fields) -> Timeouts:
+    limits = _limits(fields)
+    return Timeouts(
+        instance=limits.integer("instance", Timeouts.instance, *SECONDS),
+        image=limits.integer("image", Timeouts.image, *SECONDS),
     )
 
 
@@ -137,15 +176,22 @@ def _tests(fields: Fields) -> tuple[ImageTest, ...]:
     tests = []
     for number, node in enumerate(fields.items("tests"), 1):
         if isinstance(node.value, str):
-            tests.append(ImageTest(name=node.value.strip().splitlines()[0][:80], run=node.value))
+            tests.append(ImageTest(name=_first_line(node.value, node), run=node.value))
             continue
         one = Fields(node, f"test {number}", ("name", "run", "stdout", "exit_code", "timeout"))
         run = one.text("run") or one.missing("run")
-        first_line = run.strip().splitlines()[0][:80]
+        first_line = _first_line(run, one.node_of("run") or node)
         settings: dict[str, Any] = {"name": one.text("name", first_line), "run": run}
         if one.node_of("stdout"):
             settings["stdout"] = one.text("stdout")
         settings["exit_code"] = one.integer("exit_code", 0, 0, 255)
-        settings["timeout"] = one.integer("timeout", 60, 1, 3600)
+        settings["timeout"] = one.integer("timeout", ImageTest.timeout, *TEST_SECONDS)
         tests.append(ImageTest(**settings))
     return tuple(tests)
+
+
+def _first_line(command: str, node: Node) -> str:
+    """What a test without a name is called."""
+    if not command.strip():
+        raise InputError("a test's command is empty", where=node.where, hint="Write a command, or remove the test")
+    return command.strip().splitlines()[0][:80]

@@ -1,0 +1,408 @@
+"""The JSON Schema of ami.yaml says what the reader does: the same keys, and the same verdict at every edge."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+import yaml
+
+from jenkins_ami.errors import InputError
+from jenkins_ami.findings import InvalidSource
+from jenkins_ami.source import options, settings
+from jenkins_ami.source.scaffold import TEMPLATES, scaffold
+from jenkins_ami.source.schema import ami_yaml
+from tests.conftest import EXAMPLES
+
+SCHEMA = ami_yaml()
+VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
+
+
+def reader_accepts(text, folder):
+    """Whether ami.yaml is read without an error, ami.env saying nothing that it may say too."""
+    data = yaml.safe_load(text) or {}
+    given = data if isinstance(data, dict) else {}
+    env = {"NAME": "n", "VERSION": "1", "BASE": "b"}
+    lines = [f"{key}={value}" for key, value in env.items() if given.get(key.lower()) is None]
+    (folder / "ami.env").write_text("\n".join(lines) + "\n")
+    (folder / "ami.yaml").write_text(text)
+    try:
+        settings.read_identity(folder)
+    except InputError:
+        return False
+    return True
+
+
+def test_it_is_a_valid_schema_of_draft_7():
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "http://json-schema.org/draft-07/schema#"
+
+
+UNKNOWN = "zzqqzzqq"
+LEVELS = {
+    "the file": ("{unknown}: 1", SCHEMA),
+    "timeouts": ("timeouts: {{{unknown}: 1}}", SCHEMA["properties"]["timeouts"]),
+    "merge": ("merge: {{{unknown}: 1}}", SCHEMA["properties"]["merge"]),
+    "checks": ("checks: {{{unknown}: 1}}", SCHEMA["properties"]["checks"]),
+    "strict": ("strict: {{{unknown}: 1}}", SCHEMA["properties"]["strict"]["anyOf"][1]),
+    "storage": ("storage: {{{unknown}: 1}}", SCHEMA["properties"]["storage"]["anyOf"][1]),
+    "overlay": ("overlay: {{{unknown}: 1}}", SCHEMA["properties"]["overlay"]),
+    "an overlay rule": (
+        "overlay: {{rules: [{{{unknown}: 1}}]}}",
+        SCHEMA["properties"]["overlay"]["properties"]["rules"]["items"],
+    ),
+    "a test": ("tests: [{{{unknown}: 1}}]", SCHEMA["properties"]["tests"]["items"]["anyOf"][1]),
+    "a parameter": ("parameters: {{p: {{{unknown}: 1}}}}", SCHEMA["properties"]["parameters"]["additionalProperties"]),
+}
+
+
+@pytest.mark.parametrize(("text", "schema"), LEVELS.values(), ids=LEVELS)
+def test_its_keys_are_those_that_the_reader_knows(text, schema, tmp_path):
+    (tmp_path / "ami.yaml").write_text(text.format(unknown=UNKNOWN))
+    (tmp_path / "ami.env").write_text("NAME=n\nVERSION=1\nBASE=b\n")
+    with pytest.raises(InvalidSource) as caught:
+        settings.read_identity(tmp_path)
+    (hint,) = [finding.hint for finding in caught.value.findings if UNKNOWN in finding.what]
+    assert hint.removeprefix("Known: ").split(", ") == sorted(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
+def mappings(schema, path=""):
+    """All sub-schemas that describe a mapping by its keys."""
+    if isinstance(schema, dict):
+        if "properties" in schema and "additionalProperties" in schema:
+            yield path, schema
+        for key, value in schema.items():
+            if key not in ("if", "then", "else"):
+                yield from mappings(value, f"{path}/{key}")
+    elif isinstance(schema, list):
+        for index, value in enumerate(schema):
+            yield from mappings(value, f"{path}/{index}")
+
+
+def test_every_level_is_held_against_the_reader():
+    listed = [json.dumps(schema, sort_keys=True) for _, schema in LEVELS.values()]
+    assert sorted(listed) == sorted(json.dumps(schema, sort_keys=True) for _, schema in mappings(SCHEMA))
+
+
+def test_every_key_has_a_description_for_the_editor():
+    missing = [
+        f"{path}/{key}"
+        for path, schema in mappings(SCHEMA)
+        for key, one in schema["properties"].items()
+        if not one.get("description")
+    ]
+    assert missing == []
+
+
+def test_choices_and_bounds_come_from_the_reader():
+    keys = SCHEMA["properties"]
+    assert keys["architecture"]["enum"][:-1] == list(settings.ARCHITECTURES)
+    assert keys["merge"]["properties"]["scalars"]["enum"][:-1] == list(options.SCALARS)
+    assert keys["overlay"]["properties"]["compression"]["enum"][:-1] == list(options.COMPRESSIONS)
+    assert keys["parameters"]["additionalProperties"]["properties"]["type"]["enum"][:-1] == list(options.KINDS)
+    assert keys["storage"]["anyOf"][1]["properties"]["access"]["enum"][:-1] == list(options.ACCESSES)
+
+
+GOOD = [
+    "",
+    "{}",
+    "name: web\nversion: '1'\nbase: scratch",
+    f"name: {'x' * 100}",
+    'name: "a b ( ) [ ] . / - \' @ _"',
+    "name:\nversion:\nbase:",
+    "version: 1.0.0",
+    "version: '1'",
+    "version: 1.0.rc1",
+    "base: ami-0123456789abcdef0",
+    "description: ''",
+    "description:",
+    "architecture: x86_64",
+    "architecture: arm64",
+    "architecture:",
+    "instance_types: []",
+    "instance_types: [t3.small, t3a.small]",
+    "instance_types:",
+    "volume_size: 1",
+    "volume_size: 16384",
+    "volume_size:",
+    "storage: s3://abc",
+    "storage: s3://a-b.c/p/q",
+    "storage: https://host/",
+    "storage: https://host:8443/a/%20b?x=1",
+    "storage: {url: s3://abc/d}",
+    "storage: {url: s3://abc/d, access: profile}",
+    "storage: {url: s3://abc/d, access: presigned}",
+    "storage: {url: s3://abc/d, access: }",
+    "storage: {url: https://host/d}",
+    "storage: {url: https://host/d, access: }",
+    "storage: {access: profile}",
+    "storage: {url: , access: presigned}",
+    "storage: {}",
+    "storage:",
+    "tags: {team: web, a b: ''}",
+    "tags: {}",
+    "tags:",
+    "tests: []",
+    "tests:",
+    "tests: [uname]",
+    "tests: [{run: uname}]",
+    "tests: [{run: uname, name: n, stdout: Linux, exit_code: 0, timeout: 1}]",
+    "tests: [{run: uname, exit_code: 255, timeout: 3600}]",
+    "tests: [{run: uname, name: '', stdout: '', exit_code: , timeout: }]",
+    "timeouts:",
+    "timeouts: {}",
+    "timeouts: {compile: 1, instance: 1, image: 1}",
+    "timeouts: {compile: 86400, instance: 86400, image: 86400}",
+    "timeouts: {compile: , instance: , image: }",
+    "merge: {scalars: error}",
+    "merge: {scalars: first}",
+    "merge: {scalars: last}",
+    "merge: {scalars: }",
+    "merge:",
+    "strict: true",
+    "strict: no",
+    "strict:",
+    "strict: {}",
+    "strict: {except: [cloudinit/9*]}",
+    "strict: {except: }",
+    "overlay:",
+    "overlay: {compression: gzip}",
+    "overlay: {compression: zstd, rules: , setuid: }",
+    "overlay: {rules: [{path: etc/*, mode: '0640'}]}",
+    "overlay: {rules: [{path: etc/*, mode: '640', owner: root}]}",
+    "overlay: {rules: [{path: /etc/*, owner: 'www-data:0'}]}",
+    "overlay: {rules: [{path: etc/*, owner: 'machine$'}]}",
+    "overlay: {rules: [{path: etc/*, owner: '4294967295:1'}]}",
+    "overlay: {rules: [{path: etc/*, mode: , owner: root}]}",
+    "overlay: {setuid: [usr/bin/x]}",
+    "checks:",
+    "checks: {allow_secrets: }",
+    "checks: {allow_secrets: [fs/x]}",
+    "parameters:",
+    "parameters: {}",
+    "parameters: {p: }",
+    f"parameters: {{p{'x' * 63}: {{}}}}",
+    "parameters: {p: {type: }}",
+    "parameters: {p_1: {default: text, description: d}}",
+    "parameters: {p: {default: 7}}",
+    "parameters: {p: {default: yes}}",
+    "parameters: {p: {default: ''}}",
+    "parameters: {p: {default: }}",
+    "parameters: {p: {choices: []}}",
+    "parameters: {p: {type: integer, default: -7}}",
+    "parameters: {p: {type: integer, default: '7'}}",
+    "parameters: {p: {type: integer}}",
+    "parameters: {p: {type: boolean, default: on}}",
+    "parameters: {p: {type: boolean, default: 'false'}}",
+    "parameters: {p: {type: choice, choices: [a, b]}}",
+    "parameters: {p: {type: choice, choices: [a, b], default: b}}",
+    "parameters: {p: {type: choice, choices: ['1', '2'], default: 1}}",
+    "parameters: {p: {type: secret}}",
+    "parameters: {p: {type: secret, default: }}",
+]
+BAD = [
+    "[]",
+    "text",
+    "nmae: x",
+    "name: ''",
+    "name: 7",
+    "name: a*b",
+    'name: "a\\n"',
+    "name: ä",
+    f"name: {'x' * 101}",
+    "version: 1.10",
+    "version: latest",
+    "version: '1.'",
+    'version: "1\\n"',
+    "base: ''",
+    "base: [a]",
+    "description: 1",
+    "architecture: i386",
+    "architecture: ''",
+    "architecture: [arm64]",
+    "instance_types: t3.small",
+    "instance_types: [1]",
+    "instance_types: [null]",
+    "volume_size: 0",
+    "volume_size: 16385",
+    "volume_size: '8'",
+    "volume_size: true",
+    "volume_size: 8.5",
+    "storage: bucket",
+    "storage: ''",
+    "storage: s3://ab",
+    "storage: s3://Abc",
+    f"storage: s3://{'a' * 64}",
+    "storage: 's3://abc/a b'",
+    "storage: http://host/",
+    "storage: https://host",
+    "storage: 'https://host/a b'",
+    "storage: [s3://abc]",
+    "storage: {url: bucket}",
+    "storage: {url: s3://abc, access: public}",
+    "storage: {url: s3://abc, acess: profile}",
+    "storage: {url: https://host/d, access: profile}",
+    "storage: {url: https://host/d, access: ''}",
+    "tags: [a]",
+    "tags: {a: 1}",
+    "tags: {a: }",
+    "tests: uname",
+    "tests: {run: uname}",
+    "tests: ['']",
+    "tests: ['  ']",
+    "tests: [null]",
+    "tests: [7]",
+    "tests: [{}]",
+    "tests: [{name: n}]",
+    "tests: [{run: ' '}]",
+    "tests: [{run: }]",
+    "tests: [{run: [uname]}]",
+    "tests: [{run: uname, exit_code: -1}]",
+    "tests: [{run: uname, exit_code: 256}]",
+    "tests: [{run: uname, timeout: 0}]",
+    "tests: [{run: uname, timeout: 3601}]",
+    "tests: [{run: uname, stdout: 1}]",
+    "tests: [{run: uname, stdot: x}]",
+    "timeouts: 60",
+    "timeouts: {compile: 0}",
+    "timeouts: {instance: 86401}",
+    "timeouts: {image: '60'}",
+    "timeouts: {build: 60}",
+    "merge: last",
+    "merge: {scalars: any}",
+    "merge: {scalars: ''}",
+    "merge: {lists: append}",
+    "strict: 'true'",
+    "strict: []",
+    "strict: {except: '*'}",
+    "strict: {but: []}",
+    "overlay: {compression: xz}",
+    "overlay: {rules: {path: x, mode: '0644'}}",
+    "overlay: {rules: [{path: x}]}",
+    "overlay: {rules: [{path: x, mode: , owner: }]}",
+    "overlay: {rules: [{mode: '0644'}]}",
+    "overlay: {rules: [{path: '', mode: '0644'}]}",
+    "overlay: {rules: [{path: , mode: '0644'}]}",
+    "overlay: {rules: [{path: x, mode: 0644}]}",
+    "overlay: {rules: [{path: x, mode: '0844'}]}",
+    "overlay: {rules: [{path: x, mode: '06440'}]}",
+    "overlay: {rules: [{path: x, mode: '44'}]}",
+    "overlay: {rules: [{path: x, owner: 0}]}",
+    "overlay: {rules: [{path: x, owner: ''}]}",
+    "overlay: {rules: [{path: x, owner: 'a:'}]}",
+    "overlay: {rules: [{path: x, owner: 'A'}]}",
+    "overlay: {rules: [{path: x, group: a}]}",
+    "overlay: {rules: [null]}",
+    "overlay: {setuid: usr/bin/x}",
+    "overlay: [zstd]",
+    "checks: {allow_secrets: fs/x}",
+    "checks: {secrets: [x]}",
+    "parameters: []",
+    "parameters: {P: }",
+    "parameters: {'': }",
+    "parameters: {1p: }",
+    f"parameters: {{p{'x' * 64}: {{}}}}",
+    "parameters: {p: text}",
+    "parameters: {p: {type: text}}",
+    "parameters: {p: {kind: string}}",
+    "parameters: {p: {default: 1.5}}",
+    "parameters: {p: {default: [a]}}",
+    "parameters: {p: {default: {}}}",
+    'parameters: {p: {default: "a\\nb"}}',
+    'parameters: {p: {default: "a\\0b"}}',
+    "parameters: {p: {choices: [a]}}",
+    "parameters: {p: {type: string, choices: [a]}}",
+    "parameters: {p: {type: choice}}",
+    "parameters: {p: {type: choice, choices: }}",
+    "parameters: {p: {type: choice, choices: []}}",
+    "parameters: {p: {type: choice, choices: [1]}}",
+    "parameters: {p: {type: integer, default: seven}}",
+    "parameters: {p: {type: integer, default: true}}",
+    'parameters: {p: {type: integer, default: "7\\n"}}',
+    "parameters: {p: {type: boolean, default: 1}}",
+    "parameters: {p: {type: boolean, default: 'yes'}}",
+    "parameters: {p: {type: secret, default: x}}",
+    "parameters: {p: {description: 1}}",
+]
+
+
+@pytest.mark.parametrize("text", GOOD, ids=lambda text: text[:60])
+def test_what_the_reader_accepts_the_schema_accepts(text, tmp_path):
+    assert reader_accepts(text, tmp_path)
+    assert [error.message for error in VALIDATOR.iter_errors(yaml.safe_load(text))] == []
+
+
+@pytest.mark.parametrize("text", BAD, ids=lambda text: text[:60])
+def test_what_the_reader_refuses_the_schema_refuses(text, tmp_path):
+    assert not reader_accepts(text, tmp_path)
+    assert not VALIDATOR.is_valid(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["volume_size: 8.0", "parameters: {p: {type: choice, choices: [a], default: b}}"], ids=["float", "choice"]
+)
+def test_the_two_things_a_schema_cannot_say_are_left_to_the_reader(text, tmp_path):
+    assert VALIDATOR.is_valid(yaml.safe_load(text))
+    assert not reader_accepts(text, tmp_path)
+
+
+def defaults(schema):
+    for key, one in schema.get("properties", {}).items():
+        if "default" in one:
+            yield key, one
+        yield from defaults(one)
+
+
+def test_defaults_and_examples_are_values_that_the_schema_itself_accepts():
+    for path, schema in mappings(SCHEMA):
+        for key, one in schema["properties"].items():
+            if "default" in one:
+                jsonschema.Draft7Validator(one).validate(one["default"])
+            for example in one.get("examples", []):
+                assert jsonschema.Draft7Validator(one).is_valid(example), f"{path}/{key}"
+
+
+def test_defaults_are_those_of_the_reader(tmp_path):
+    (tmp_path / "ami.env").write_text("NAME=n\nVERSION=1\nBASE=b\n")
+    identity = settings.read_identity(tmp_path)
+    said = {key: one["default"] for key, one in defaults(SCHEMA)}
+    assert said == {
+        "architecture": identity.architecture,
+        "instance_types": list(identity.instance_types),
+        "compile": identity.compile_timeout,
+        "instance": identity.timeouts.instance,
+        "image": identity.timeouts.image,
+        "scalars": identity.scalars,
+        "strict": identity.strict.default,
+        "compression": identity.overlay.compression,
+    }
+
+
+def patterns(schema):
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        for value in schema.values():
+            yield from patterns(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from patterns(value)
+
+
+def test_patterns_are_regular_expressions_of_javascript_too():
+    # What Python has and ECMA-262 lacks: \A, \Z, named groups as (?P, inline flags, comments.
+    for pattern in patterns(SCHEMA):
+        re.compile(pattern)
+        assert not re.search(r"\\[AZ]|\(\?P|\(\?[aiLmsux#]", pattern), pattern
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("ami.yaml")), ids=lambda path: path.parent.name)
+def test_every_example_validates(path):
+    VALIDATOR.validate(yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_template_validates(template, tmp_path):
+    scaffold(tmp_path / "new", template)
+    VALIDATOR.validate(yaml.safe_load((tmp_path / "new" / "ami.yaml").read_text()))
