@@ -34,6 +34,7 @@ PIPE = subprocess.PIPE
 _TAIL_LINES = 40
 
 PACKAGES = {
+    "bwrap": "bubblewrap",
     "debugfs": "e2fsprogs",
     "dumpe2fs": "e2fsprogs",
     "grub-mkimage": "grub-common",
@@ -196,6 +197,28 @@ def kill_group(child: subprocess.Popen[bytes], grace: float = 2.0) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
         return
+
+
+def start(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> Child:
+    """Start a child with both its outputs on pipes, for :func:`jenkins_ami.supervise.supervise`. Its umask is 022.
+
+    :raises HostError: when the program could not be started
+    """
+    words = [str(word) for word in argv]
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+            umask=0o022,
+        )
+    except OSError as error:
+        raise HostError(f"{words[0]} could not be started: {error.strerror}") from error
 
 
 # PR_SET_PDEATHSIG fires when the *thread* that forked ends, so children that outlive a request are started by one

@@ -117,9 +117,9 @@ class Progress:
         """Shown always, ``-q`` included."""
         self._say("warning", text, QUIET)
 
-    def output(self, prefix: str, line: str) -> None:
-        """A line of something that runs for us: compile.sh, a guest's console. For ``-v``."""
-        self._say("output", f"{prefix}| {line}", VERBOSE)
+    def output(self, prefix: str, line: str, level: int = VERBOSE) -> None:
+        """A line of something that runs for us: compile.sh (:data:`NORMAL`), a guest's console (for ``-v``)."""
+        self._say("output", f"{prefix}| {line}", level)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
