@@ -1,91 +1,127 @@
-"""Pack ``fs/`` and ``script/install.sh`` into ``fs.tgz``: the same tree gives the same bytes.
+"""Write the overlay's tarball: ``fs.tgz``, or ``fs.tar.zst``. The same members give the same bytes.
 
-Members are sorted by name; owner is root:root; times are zero (the instance sets the time of the build); modes are kept
-but for write permission of group and others, in which two checkouts with different umasks differ.
+What is in it is ``members``' business, the tar format ``archive``'s, the compression ``compress``'s.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
-import os
-import stat
-import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
-from ..source.model import AmiSource
-from .own import HERE, INSTALL_SCRIPT, Tarball
+from ..errors import HostError
+from ..progress import Progress, size
+from . import compress
+from .archive import TarStream, length
+from .members import INSTALL, Member
 
-_KINDS = {
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFBLK: "a block device",
-    stat.S_IFCHR: "a character device",
-    stat.S_IFIFO: "a named pipe",
-}
+FILES = {"gzip": "fs.tgz", "zstd": "fs.tar.zst"}
+"""The tarball's name by its compression."""
+SMALL = 4 << 20
+"""Bytes of a tarball, before compression, up to which it may end up in user-data and is packed as well as can be."""
 
 
-def pack(source: AmiSource) -> Tarball | None:
-    """The tarball of a source, or ``None`` when it has neither an overlay nor an ``install.sh``.
+@dataclass(frozen=True)
+class Tarball:
+    """A tarball on disk.
 
-    :raises InputError: for a file that cannot be read, is no file, folder or link, or lies where compile keeps its own
+    :ivar size: in bytes
+    :ivar has_install: whether ``script/install.sh`` is in it
+    :ivar compression: ``gzip`` or ``zstd``
+    :ivar owners: the distinct ``user:group`` with a name other than root, which the instance must have; sorted
     """
-    members: list[tuple[str, Path]] = []
-    if source.overlay is not None:
-        members = sorted(_walk(source.overlay, source.overlay), key=lambda member: os.fsencode(member[0]))
-    if source.install_script is not None:
-        members.append((INSTALL_SCRIPT.lstrip("/"), source.install_script))
+
+    path: Path
+    size: int
+    sha256: str
+    has_install: bool
+    compression: str
+    owners: tuple[str, ...]
+
+
+class _Output:
+    """A file that is measured while it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._digest = hashlib.sha256()
+        try:
+            self._stream = path.open("wb", buffering=0)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def write(self, data: bytes) -> None:
+        self._digest.update(data)
+        self.size += len(data)
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> str:
+        """The content's sha256."""
+        self._stream.close()
+        return self._digest.hexdigest()
+
+    def _failed(self, error: OSError) -> HostError:
+        return HostError(f"the overlay cannot be written: {error.strerror}", where=self.path)
+
+
+def pack(members: Sequence[Member], folder: Path, compression: str, progress: Progress) -> Tarball | None:
+    """Write the tarball into ``folder``; ``None`` when there are no members.
+
+    :raises InputError: a file changed, or went away, since it was scanned
+    :raises HostError: the disk is full
+    """
     if not members:
         return None
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=9, mtime=0, filename="") as packed:
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
-            for name, path in members:
-                _add(archive, name, path, is_install=path == source.install_script)
-    data = buffer.getvalue()
-    return Tarball(data, hashlib.sha256(data).hexdigest(), source.install_script is not None)
+    total = length(members)
+    with progress.step("pack the overlay", total) as step:
+        output = _Output(folder / FILES[compression])
+        try:
+            with TarStream(members) as stream:
+                done = 0
+
+                def read(buffer: memoryview) -> int:
+                    nonlocal done
+                    count = stream.readinto(buffer)
+                    done += count
+                    step.advance(done)
+                    return count
+
+                if total <= SMALL:
+                    buffer = bytearray(total)
+                    read(memoryview(buffer))
+                    smallest = compress.smallest_gzip if compression == "gzip" else compress.smallest_zstd
+                    output.write(smallest(bytes(buffer)))
+                elif compression == "gzip":
+                    compress.gzip(read, output.write)
+                else:
+                    compress.zstd(read, output.write, total)
+            digest = output.close()
+        except BaseException:
+            output.close()
+            output.path.unlink(missing_ok=True)
+            raise
+        step.done(f"{len(members)} files, {size(total)} in {size(output.size)}")
+    return Tarball(
+        output.path,
+        output.size,
+        digest,
+        any(member.name == INSTALL for member in members),
+        compression,
+        _owners(members),
+    )
 
 
-def _walk(folder: Path, root: Path) -> list[tuple[str, Path]]:
-    found: list[tuple[str, Path]] = []
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=folder) from error
-    for entry in entries:
-        path = Path(entry.path)
-        name = str(path.relative_to(root))
-        if f"/{name}/".startswith(f"{HERE}/"):
-            raise InputError(f"/{name} is used by the build itself", where=path, hint="Choose another place")
-        if name == ".gitkeep" or entry.name == ".gitkeep":
-            continue  # how Git is made to keep an empty folder; nobody wants it on a machine
-        found.append((name, path))
-        if entry.is_dir(follow_symlinks=False):
-            found += _walk(path, root)
-    return found
-
-
-def _add(archive: tarfile.TarFile, name: str, path: Path, *, is_install: bool) -> None:
-    try:
-        status = path.lstat()
-        info = tarfile.TarInfo(name)
-        info.mode = 0o700 if is_install else stat.S_IMODE(status.st_mode) & ~0o022
-        info.uname = info.gname = "root"
-        kind = stat.S_IFMT(status.st_mode)
-        if kind == stat.S_IFDIR:
-            info.type = tarfile.DIRTYPE
-            archive.addfile(info)
-        elif kind == stat.S_IFLNK:
-            info.type = tarfile.SYMTYPE
-            info.linkname = str(path.readlink())
-            info.mode = 0o777
-            archive.addfile(info)
-        elif kind == stat.S_IFREG:
-            with path.open("rb") as stream:
-                info.size = os.fstat(stream.fileno()).st_size
-                archive.addfile(info, stream)
-        else:
-            raise InputError(f"{_KINDS.get(kind, 'an unknown kind of file')} cannot be in an overlay", where=path)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+def _owners(members: Sequence[Member]) -> tuple[str, ...]:
+    pairs = {(member.owner, member.group) for member in members}
+    return tuple(
+        sorted(
+            f"{user}:{group}" for user, group in pairs if any(x != "root" and not x.isdigit() for x in (user, group))
+        )
+    )
