@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..artifacts import (
     AMI_ENV,
@@ -31,7 +32,7 @@ from ..cloud.environments import Environment
 from ..cloud.ledger import INSTANCE, KINDS, OBJECT, Ledger, Scope
 from ..cloud.session import Cloud
 from ..cloud.waiting import CLOCK, UNCERTAIN, Clock, poll
-from ..errors import AmiError, CloudError, HostError, InstanceTimeout
+from ..errors import AmiError, CloudError, HostError, InstanceTimeout, StorageError
 from ..progress import Progress, Step, duration, size
 from ..verdict import markers
 from . import base as bases
@@ -114,6 +115,7 @@ class _Build:
         place = self._place()
         account = self.cloud.check_account(self.environment.account)
         self._end_leftovers()
+        self._check_there()
         with self._step("base", f"Base image {self.manifest.base}") as step:
             base = bases.resolve(self.cloud, reference, self.manifest.architecture)
             request.check_volume(self.manifest, base)
@@ -173,8 +175,29 @@ class _Build:
     # Steps
 
     def _place(self) -> storage.Place | None:
+        """Where the overlay is to be uploaded, if it is."""
         overlay = self.manifest.overlay
-        return storage.place(overlay.storage, self.environment) if overlay.placement == "storage" else None
+        if overlay.placement != "storage" or overlay.access == "https":
+            return None
+        if overlay.access == "profile" and self.environment.instance_profile is None:
+            raise StorageError(
+                "the instance is to download its overlay with the rights of its profile, and there is no profile",
+                where=f"environment {self.environment.name}",
+                hint="Give the environment an 'instance_profile', or compile with 'access: presigned'",
+            )
+        return storage.place(overlay.storage, self.environment)
+
+    def _check_there(self) -> None:
+        """An overlay that somebody else should have put where the instance looks."""
+        overlay = self.manifest.overlay
+        if overlay.placement != "storage" or overlay.access != "https":
+            return
+        url = overlay.storage or ""
+        with self._step("storage", f"Overlay at {urlsplit(url).hostname}") as step:
+            unclear = storage.check_there(url, overlay.size)
+            step.done("not checked" if unclear else size(overlay.size))
+        if unclear:
+            self.progress.warn(f"{unclear}; whether the overlay is there, the instance will find out")
 
     def _end_leftovers(self) -> None:
         left = self.ledger.open_entries()
@@ -188,8 +211,11 @@ class _Build:
         overlay = self.manifest.overlay
         with self._step("upload", f"Upload the overlay to s3://{place.bucket}", total=overlay.size) as step:
             storage.check_bucket(self.cloud, place)
-            key = storage.object_key(place, overlay.sha256, self.identity)
-            url = storage.presign(self.cloud, place, key, int(self.timeout) + _URL_MARGIN)
+            key = storage.object_key(place, overlay.sha256, self.identity, overlay.file)
+            if overlay.access == "profile":
+                url = storage.object_url(self.cloud, place, key)
+            else:
+                url = storage.presign(self.cloud, place, key, int(self.timeout) + _URL_MARGIN)
             user_data = storage.fill(self.ami.userdata, url)
             entry = self.ledger.intent(OBJECT, f"{place.bucket}/{key}")
             sent = 0

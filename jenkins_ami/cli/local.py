@@ -27,7 +27,9 @@ def local_environment(state: Path, progress: Progress, *, base: str) -> Iterator
     if base == "scratch" or base.startswith("scratch:"):
         _provide_scratch(state, progress, base.partition(":")[2])
     with running_cloud(state, progress) as cloud:
-        yield environments.local(cloud.endpoint, cloud.instance_s3_endpoint, cloud.region, cloud.state)
+        yield environments.local(
+            cloud.endpoint, cloud.instance_s3_endpoint, cloud.region, cloud.state, cloud.instance_profile
+        )
 
 
 def _provide_scratch(state: Path, progress: Progress, digest: str) -> None:

@@ -68,13 +68,20 @@ class Environment:
     pace: waiting.Pace = waiting.AWS
 
 
-def local(endpoint: str, instance_s3_endpoint: str, region: str, state: Path | None = None) -> Environment:
+def local(
+    endpoint: str,
+    instance_s3_endpoint: str,
+    region: str,
+    state: Path | None = None,
+    instance_profile: str | None = None,
+) -> Environment:
     """The environment of a local cloud: dummy credentials, a quick pace."""
     return Environment(
         name=LOCAL,
         region=region,
         endpoint=endpoint,
         instance_s3_endpoint=instance_s3_endpoint,
+        instance_profile=instance_profile,
         storage="s3://jenkins-ami-local",
         credentials=DUMMY,
         state=state,

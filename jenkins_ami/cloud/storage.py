@@ -1,19 +1,24 @@
 """Storage: where an overlay that does not fit into the user-data waits for the instance to fetch it.
 
-The instance has no credentials. It gets a presigned URL, which is put into the user-data here: the only change that a
-build ever makes to what compile wrote.
+The instance finds its URL in the user-data. For an object in S3 that is put there by a build, the only change that it
+ever makes to what compile wrote: presigned, so that the instance needs no credentials, or plain, for an instance that
+signs with its own. A place that somebody else fills is known at compile, and is only looked at here.
 """
 
 from __future__ import annotations
 
 import gzip
+import http.client
 import re
+import urllib.error
+import urllib.request
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
-from ..artifacts import STORAGE_TOKEN, USERDATA, USERDATA_LIMIT
+from ..artifacts import OVERLAY, STORAGE_TOKEN, USERDATA, USERDATA_LIMIT
 from ..errors import CloudError, InputError, StorageError
 from ..progress import size
 from .environments import LOCAL, Environment
@@ -58,9 +63,12 @@ def place(storage: str | None, environment: Environment) -> Place:
     return Place(match[1], f"{prefix}/" if prefix else "")
 
 
-def object_key(where: Place, sha256: str, build: str) -> str:
-    """The overlay's key: named after its content, and of this build alone, which deletes it when it ends."""
-    return f"{where.prefix}{sha256}/{build}.tgz"
+def object_key(where: Place, sha256: str, build: str, file: str = OVERLAY) -> str:
+    """The overlay's key: named after its content, and of this build alone, which deletes it when it ends.
+
+    :param file: what it is called on the disk; what follows its first dot is kept
+    """
+    return f"{where.prefix}{sha256}/{build}.{file.partition('.')[2]}"
 
 
 def check_bucket(cloud: Cloud, where: Place) -> None:
@@ -129,6 +137,49 @@ def presign(cloud: Cloud, where: Place, key: str, seconds: int) -> str:
         return cloud.instance_s3.generate_presigned_url(
             "get_object", Params={"Bucket": where.bucket, "Key": key}, ExpiresIn=min(seconds, MAX_EXPIRY)
         )
+
+
+def object_url(cloud: Cloud, where: Place, key: str) -> str:
+    """The object's plain URL, as instances see it: for one that signs its requests itself."""
+    return urlunsplit(urlsplit(presign(cloud, where, key, 1))._replace(query=""))
+
+
+def check_there(url: str, length: int) -> str:
+    """Look whether the overlay is in a place that somebody else fills. One byte of it is asked for.
+
+    :param url: ``https://…``; its query may be a secret and is in no message
+    :param length: bytes that the overlay has
+    :returns: why this cannot be told from here; empty when all is well
+    :raises StorageError: it is not there, or has another length
+    :raises InputError: the URL is none
+    """
+    if not url.startswith("https://") or not _SAFE.fullmatch(url):
+        raise InputError("the overlay's place is no https URL", hint="Run 'jenkins-ami compile' again")
+    shown = url.partition("?")[0]
+    request = urllib.request.Request(url, headers={"Range": "bytes=0-0", "Accept-Encoding": "identity"})
+    try:
+        with urllib.request.build_opener().open(request, timeout=30) as answer:
+            status, headers = answer.status, answer.headers
+    except urllib.error.HTTPError as error:
+        error.close()
+        status, headers = error.code, error.headers
+    except urllib.error.URLError as error:
+        return f"{shown} cannot be reached from here: {error.reason}"
+    except (OSError, http.client.HTTPException) as error:
+        return f"{shown} cannot be reached from here: {type(error).__name__}"
+    if status in (404, 410):
+        raise StorageError(f"the overlay is not at {shown}: HTTP {status}", hint=_PUT)
+    if status not in (200, 206, 416):
+        return f"{shown} answers with HTTP {status} here"
+    said = headers.get("Content-Length", "") if status == 200 else headers.get("Content-Range", "").rpartition("/")[2]
+    if not said.isdecimal():
+        return f"{shown} does not tell its length"
+    if int(said) != length:
+        raise StorageError(f"at {shown} are {int(said):,} bytes, the overlay has {length:,}", hint=_PUT)
+    return ""
+
+
+_PUT = "Put the compiled AMI's overlay there, or compile again with another --storage"
 
 
 def fill(userdata: bytes, url: str) -> bytes:

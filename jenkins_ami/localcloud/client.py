@@ -20,6 +20,7 @@ from .. import process
 from ..errors import HostError
 from ..progress import Progress, Step
 from .machine import S3_ADDRESS
+from .profile import PROFILE
 from .server import HEALTH, endpoint_of, locked
 from .store import REGION, ImageStore
 
@@ -33,12 +34,14 @@ class LocalCloud:
 
     :param endpoint: for AWS clients on this machine (``AWS_ENDPOINT_URL``)
     :param instance_s3_endpoint: for the instances: presign URLs for them against this
+    :param instance_profile: one that instances may be given
     """
 
     endpoint: str
     instance_s3_endpoint: str
     region: str
     state: Path
+    instance_profile: str = PROFILE
 
 
 @contextlib.contextmanager

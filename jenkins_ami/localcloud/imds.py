@@ -27,6 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .profile import Credentials
+
 VERSIONS = (
     *("1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01", "2008-09-01"),
     *("2009-04-04", "2011-01-01", "2011-05-01", "2012-01-12", "2014-02-25", "2014-11-05", "2015-10-20", "2016-04-19"),
@@ -55,7 +57,11 @@ class KeyPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """All that the service tells an instance. ``None`` is what EC2 answers 404 for."""
+    """All that the service tells an instance. ``None`` is what EC2 answers 404 for.
+
+    :ivar instance_profile: its ARN
+    :ivar credentials: gives the current ones of the profile's role
+    """
 
     instance_id: str
     image_id: str
@@ -78,6 +84,7 @@ class Metadata:
     key: KeyPair | None = None
     tags: Mapping[str, str] | None = None
     instance_profile: str | None = None
+    credentials: Callable[[], Credentials] | None = None
     endpoint_enabled: bool = True
     tokens_required: bool = True
 
@@ -157,6 +164,9 @@ def entries(metadata: Metadata) -> dict[str, bytes]:
     }
     found = {f"meta-data/{name}": value.encode() for name, value in basics.items()}
     found["dynamic/instance-identity/document"] = json.dumps(document, indent=2).encode()
+    if m.credentials is not None:
+        current = m.credentials()
+        found[f"meta-data/iam/security-credentials/{current.role}"] = current.document()
     if m.user_data is not None:
         found["user-data"] = m.user_data
     return found

@@ -12,6 +12,8 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.utils import filter_iam_instance_profiles
+from moto.iam.exceptions import NotFoundException
 
 from ..artifacts import USERDATA_LIMIT
 from ..errors import AmiError
@@ -42,6 +44,7 @@ class InstanceActions(Request):
         key = params.get("KeyName")
         if key and key not in self.ec2_backend.key_pairs:
             raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
+        profile = self._profile(params.get("IamInstanceProfile", {}))
         if params.get("InstanceInitiatedShutdownBehavior", "stop") not in ("stop", "terminate"):
             raise EC2ClientError("InvalidParameterValue", "InstanceInitiatedShutdownBehavior is stop or terminate.")
         least, most = int(params.get("MinCount", 1)), int(params.get("MaxCount", 1))
@@ -56,6 +59,8 @@ class InstanceActions(Request):
         self.fleet.store.require_space()
         answer = super().run_instances()
         reservation: Any = answer.result
+        for instance in reservation.instances[1:] if profile else ():  # moto gives it to the first alone
+            self.ec2_backend.associate_iam_instance_profile(instance.id, iam_instance_profile_name=profile)
         try:
             for instance in reservation.instances:
                 self.fleet.launch(instance, image, size, reservation.id)
@@ -68,6 +73,24 @@ class InstanceActions(Request):
                     guest.terminate()
             raise EC2ClientError("InsufficientInstanceCapacity", error.line()) from error
         return answer
+
+    def _profile(self, asked: dict[str, str]) -> str | None:
+        """The name of the instance profile that is asked for by name, ARN or both."""
+        if not asked:
+            return None
+        try:
+            found: Any = filter_iam_instance_profiles(
+                self.current_account, self.partition, asked.get("Arn"), asked.get("Name")
+            )
+        except NotFoundException:
+            found = None
+        if found is None:
+            value = asked.get("Arn") or asked.get("Name")
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Value ({value}) for parameter iamInstanceProfile is invalid. Invalid IAM Instance Profile",
+            )
+        return str(found.name)
 
     def _usable_image(self, image_id: str) -> ImageRecord:
         if not _AMI_ID.fullmatch(image_id):

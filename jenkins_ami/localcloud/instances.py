@@ -22,6 +22,7 @@ from ..progress import Progress
 from .accel import Accel
 from .imds import KeyPair, Metadata, MetadataService, SecurityGroup
 from .machine import GUEST_ADDRESS, OVMF_CODE, Disk, End, Machine, MachineSpec
+from .profile import Credentials, Issuer
 from .store import ImageRecord, ImageStore, SnapshotRecord
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -295,6 +296,7 @@ class Guest:
         instance = self.instance
         backend, nic, options = instance.ec2_backend, instance.nics[0], instance.metadata_options
         key = backend.key_pairs.get(instance.key_name)
+        profile = (instance.iam_instance_profile or {}).get("Arn")
         return Metadata(
             instance_id=instance.id,
             image_id=self.image.id,
@@ -317,10 +319,24 @@ class Guest:
             tags={tag["key"]: tag["value"] for tag in instance.get_tags()}
             if options.instance_metadata_tags == "enabled"
             else None,
-            instance_profile=(instance.iam_instance_profile or {}).get("Arn"),
+            instance_profile=profile,
+            credentials=self._credentials(profile),
             endpoint_enabled=options.http_endpoint != "disabled",
             tokens_required=options.http_tokens == "required",
         )
+
+    def _credentials(self, profile: str | None) -> Callable[[], Credentials] | None:
+        """What gives the credentials of the profile's role, when it has one."""
+        if profile is None:
+            return None
+        from moto.ec2.utils import filter_iam_instance_profiles
+
+        backend = self.instance.ec2_backend
+        found = filter_iam_instance_profiles(backend.account_id, backend.partition, profile, None)
+        if not found.roles:
+            return None
+        role, instance, issuer = found.roles[0].name, self.instance.id, self.fleet.issuer
+        return lambda: issuer.credentials(instance, role)
 
 
 class Fleet:
@@ -336,6 +352,7 @@ class Fleet:
         self.progress = progress
         self.lock = threading.RLock()
         self.guests: dict[str, Guest] = {}
+        self.issuer = Issuer()
         self.closing = False
 
     def launch(self, instance: Any, image: ImageRecord, size: Size, reservation_id: str) -> Guest:

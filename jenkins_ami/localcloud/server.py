@@ -27,6 +27,7 @@ from ..progress import Progress
 from . import accel
 from .instances import Fleet
 from .machine import S3_ADDRESS
+from .profile import PROFILE
 from .store import REGION, ImageStore
 
 HEALTH = "/.jenkins-ami"
@@ -63,6 +64,8 @@ class Application:
 
         BackendDict.reset()  # what an earlier server of this process left
         urls.url_paths["{0}/"] = ec2.bound_to(fleet).dispatch
+        _provide_profile()
+        self._issuer = fleet.issuer
         self._state = str(fleet.store.state)
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._s3 = self._moto.get_application({"PATH_INFO": "/"})  # where unsigned requests go
@@ -77,6 +80,8 @@ class Application:
             return [json.dumps({"state": self._state, "version": __version__}).encode()]
         if path.startswith(("/moto-api", "/latest/")):  # moto's remote control, and a metadata service of no instance
             return _refuse(environ, start_response, "404 Not Found", "NoSuchKey", "There is nothing here.")
+        if refused := self._issuer.refuse(environ):
+            return _refuse(environ, start_response, "403 Forbidden", *refused)
         try:
             app = self._s3 if host == S3_ADDRESS else self._moto.get_application(environ)
             answer: Iterable[bytes] = app(environ, start_response)
@@ -87,6 +92,18 @@ class Application:
             log.exception("%s %s failed", environ.get("REQUEST_METHOD"), path)
             message = "An internal error has occurred: see the local cloud's log."
             return _refuse(environ, start_response, "500 Internal Server Error", "InternalError", message)
+
+
+def _provide_profile() -> None:
+    """Make the instance profile that is always there."""
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.iam import iam_backends
+
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    iam.create_role(PROFILE, policy, "/", None, "Of the local cloud's instances", [], None)
+    iam.create_instance_profile(PROFILE, "/", [PROFILE])
 
 
 def _refuse(environ: Environ, start_response: StartResponse, status: str, code: str, message: str) -> list[bytes]:

@@ -37,17 +37,24 @@ def manifest(**changes: Any) -> Manifest:
     )
 
 
-def write(folder: Path, overlay: bytes | None = None, storage: str | None = None, **changes: Any) -> Path:
+def write(
+    folder: Path,
+    overlay: bytes | None = None,
+    storage: str | None = None,
+    access: str = "presigned",
+    file: str = OVERLAY,
+    **changes: Any,
+) -> Path:
     """A compiled AMI in ``folder``; ``overlay`` puts one beside the user-data."""
     folder.mkdir(parents=True, exist_ok=True)
-    url = STORAGE_TOKEN if overlay is not None else ""
+    url = "" if overlay is None else storage if access == "https" else STORAGE_TOKEN
     (folder / USERDATA).write_bytes(gzip.compress(f"#cloud-config\nurl: '{url}'\n".encode(), 9, mtime=0))
     names = [USERDATA]
     if overlay is not None:
-        (folder / OVERLAY).write_bytes(overlay)
-        names.append(OVERLAY)
-        entry = describe_file(folder / OVERLAY)
-        changes["overlay"] = Overlay("storage", entry.size, entry.sha256, storage)
+        (folder / file).write_bytes(overlay)
+        names.append(file)
+        entry = describe_file(folder / file)
+        changes["overlay"] = Overlay("storage", entry.size, entry.sha256, storage, access, file)
     files = {name: describe_file(folder / name) for name in names}
     (folder / COMPILE_JSON).write_text(to_json(manifest(files=files, **changes)))
     return folder

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
+import os
 import re
+import shutil
+import subprocess
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +26,12 @@ from jenkins_ami.errors import (
     InstanceTimeout,
     StorageError,
 )
-from jenkins_ami.progress import Progress
+from jenkins_ami.localcloud.imds import MetadataService
+from jenkins_ami.localcloud.profile import Issuer
+from jenkins_ami.progress import PlainProgress, Progress
 
+from ..localcloud.test_imds import METADATA
+from ..places import DATA, make_tls, metadata_on_tcp, send, serving
 from .compiled import FAIL, NONCE, OK, write
 
 ITSELF = "Client.InstanceInitiatedShutdown"
@@ -215,6 +223,139 @@ def test_the_sources_own_storage_wins(server, run, environment, stored):
     server.stop(ITSELF, console=OK)
     run(replace(environment, storage="s3://test-none"), overlay=b"x", storage="s3://test-storage/own")
     assert "/test-storage/own/" in overlay_url(server)
+
+
+def test_a_zstd_overlay_keeps_its_suffix(server, run, stored):
+    server.stop(ITSELF, console=OK)
+    run(stored, overlay=b"x", file="fs.tar.zst")
+    assert re.search(r"/[0-9a-f]{32}\.tar\.zst\?", overlay_url(server))
+
+
+SCRIPTS = Path(__file__).parent.parent.parent / "jenkins_ami" / "compile" / "instance"
+
+
+def fetch(folder: Path, url: str, access: str, size: int, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run what the instance runs to download its overlay; gives its exit code and what it said."""
+    folder.mkdir()
+    for name in ("fetch.sh", "sign.py"):
+        shutil.copy(SCRIPTS / name, folder)
+    (folder / "fs.url").write_text(url)
+    argv = ["sh", folder / "fetch.sh", access, str(size)]
+    return subprocess.run(argv, env=os.environ | env, capture_output=True, text=True, timeout=120)
+
+
+def while_it_runs(server, look) -> None:
+    """Call ``look`` once, when the instance runs."""
+
+    def once():
+        server.before.clear()
+        look()
+
+    server.before["get_reservations_by_instance_ids"] = once
+
+
+def test_the_instances_own_script_downloads_what_was_uploaded(server, run, stored, tmp_path):
+    server.stop(ITSELF, console=OK)
+    while_it_runs(server, lambda: fetch(tmp_path / "i", overlay_url(server), "presigned", len(DATA)))
+    run(stored, overlay=DATA)
+    assert (tmp_path / "i" / "fs.tgz").read_bytes() == DATA
+    done = fetch(tmp_path / "late", overlay_url(server), "presigned", len(DATA))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "the overlay could not be downloaded: HTTP 404, NoSuchKey: The specified key does not exist.\n"
+    )
+
+
+@pytest.fixture
+def with_profile(server, stored):
+    from moto.iam import iam_backends
+
+    iam = iam_backends["123456789012"]["aws"]
+    if "image-build" not in iam.instance_profiles:
+        iam.create_instance_profile("image-build", "/", [])
+    return replace(stored, instance_profile="image-build")
+
+
+def test_an_instance_with_a_profile_gets_a_plain_url(server, run, with_profile, tmp_path):
+    server.stop(ITSELF, console=OK)
+    seen = []
+    while_it_runs(server, lambda: seen.extend(server.objects))
+    run(with_profile, overlay=b"the overlay", access="profile")
+    assert [f"{server.endpoint}/{seen[0]}"] == [overlay_url(server)]
+    assert server.launches[0]["iam_instance_profile_name"] == "image-build"
+    assert server.objects == []
+
+
+def test_the_instances_own_script_signs_with_its_profile(server, run, with_profile, tmp_path):
+    server.stop(ITSELF, console=OK)
+    issuer = Issuer()
+    known = replace(METADATA, credentials=lambda: issuer.credentials("i-1", "image-build"))
+
+    def download():
+        with MetadataService(known, tmp_path / "imds.sock") as service, metadata_on_tcp(service) as imds:
+            variables = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds}
+            done = fetch(tmp_path / "i", overlay_url(server), "profile", len(DATA), **variables)
+            assert (done.returncode, done.stderr) == (0, "")
+
+    while_it_runs(server, download)
+    run(with_profile, overlay=DATA, access="profile")
+    assert (tmp_path / "i" / "fs.tgz").read_bytes() == DATA
+
+
+def test_an_overlay_for_a_profile_without_one_is_refused_before_anything_is_done(server, run, stored, out):
+    with pytest.raises(StorageError) as caught:
+        run(stored, overlay=b"x", access="profile")
+    assert caught.value.exit_code == 3
+    assert caught.value.line() == (
+        "the instance is to download its overlay with the rights of its profile, and there is no profile "
+        "(environment test). Give the environment an 'instance_profile', or compile with 'access: presigned'."
+    )
+    assert server.launches == []
+    assert server.objects == []
+    assert read(out / "ledger.jsonl") == []
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory, monkeypatch):
+    """A place that somebody else fills, and its address."""
+    tls = make_tls(tmp_path_factory.mktemp("tls"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.file))
+    with serving(tls.context) as store:
+        yield store, f"https://localhost:{store.port}/overlays/abc.tgz?key=5ec2e7"
+
+
+def test_an_overlay_elsewhere_is_looked_at_and_nothing_is_uploaded(server, run, out, environment, elsewhere):
+    server.stop(ITSELF, console=OK)
+    store, url = elsewhere
+    store.answers = [send(b"x", 206, Content_Range=f"bytes 0-0/{len(DATA)}")]
+    result = run(replace(environment, instance_s3_endpoint=None), overlay=DATA, access="https", storage=url)
+    assert store.asked == ["/overlays/abc.tgz?key=5ec2e7"]
+    assert base64.b64decode(server.launches[0]["user_data"]) == (out / "userdata.gz").read_bytes()
+    assert {entry.kind for entry in read(out / "ledger.jsonl")} == {"instance", "image", "snapshot"}
+    assert set(result.timings) == {"storage", "base", "number", "launch", "instance", "image", "terminate"}
+
+
+def test_an_overlay_that_is_not_there_ends_the_build_before_anything_is_launched(
+    server, run, out, environment, elsewhere
+):
+    store, url = elsewhere
+    store.answers = [send(b"", 404)]
+    with pytest.raises(StorageError, match=r"the overlay is not at https://localhost:\d+/overlays/abc\.tgz: HTTP 404"):
+        run(overlay=DATA, access="https", storage=url)
+    assert server.launches == []
+    assert read(out / "ledger.jsonl") == []
+
+
+def test_a_builder_without_a_route_to_the_place_goes_on_with_a_warning(server, run):
+    server.stop(ITSELF, console=OK)
+    with serving() as nobody:
+        url = f"https://localhost:{nobody.port}/abc.tgz?key=5ec2e7"
+    log = io.StringIO()
+    assert run(progress=PlainProgress(log), overlay=DATA, access="https", storage=url).verdict == "ok"
+    said = log.getvalue()
+    assert f"https://localhost:{nobody.port}/abc.tgz cannot be reached from here: " in said
+    assert "whether the overlay is there, the instance will find out" in said
+    assert "5ec2e7" not in said
 
 
 # Failure: no image, nothing left, the console kept

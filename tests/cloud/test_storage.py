@@ -14,6 +14,8 @@ from jenkins_ami.cloud.session import Cloud
 from jenkins_ami.cloud.storage import Place
 from jenkins_ami.errors import InputError, StorageError
 
+from ..places import DATA, make_tls, send, serving
+
 PLACE = Place("test-bucket", "a/b/")
 DEV = Environment("dev", "eu-central-1")
 
@@ -143,3 +145,105 @@ def test_user_data_beyond_the_limit_is_refused():
         StorageError, match=r"the user-data has 16,\d{3} bytes with the storage URL in it, EC2 takes 16,384"
     ):
         storage.fill(gzip.compress(noise + STORAGE_TOKEN.encode()), "https://" + os.urandom(300).hex())
+
+
+def test_a_key_keeps_what_follows_the_files_name():
+    assert storage.object_key(PLACE, "abc", "build1", "fs.tar.zst") == "a/b/abc/build1.tar.zst"
+
+
+def test_a_plain_url_is_the_presigned_one_without_what_signs_it(environment, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    with Cloud(environment) as cloud:
+        assert storage.object_url(cloud, PLACE, "a/b c") == "http://169.254.169.253/test-bucket/a/b%20c"
+    with Cloud(DEV) as cloud:
+        expected = "https://test-bucket.s3.eu-central-1.amazonaws.com/a/b%2Bc"
+        assert storage.object_url(cloud, PLACE, "a/b+c") == expected
+
+
+# A place that somebody else fills
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    tls = make_tls(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.file))
+    with serving(tls.context) as store:
+        yield store
+
+
+def url_of(store) -> str:
+    return f"https://localhost:{store.port}/abc.tgz?key=5ec2e7"
+
+
+LENGTH = len(DATA)
+THERE = {
+    "a server of ranges": send(b"x", 206, Content_Range=f"bytes 0-0/{LENGTH}"),
+    "a server of whole files": send(DATA),
+}
+NOT_THERE = {
+    "nothing": (send(b"", 404), "the overlay is not at https://localhost:{}/abc.tgz: HTTP 404"),
+    "not any more": (send(b"", 410), "the overlay is not at https://localhost:{}/abc.tgz: HTTP 410"),
+    "a shorter file": (
+        send(b"x", 206, Content_Range="bytes 0-0/99999"),
+        "at https://localhost:{}/abc.tgz are 99,999 bytes, the overlay has 100,000",
+    ),
+    "another whole file": (
+        send(b"short"),
+        "at https://localhost:{}/abc.tgz are 5 bytes, the overlay has 100,000",
+    ),
+    "an empty file": (
+        send(b"", 416, Content_Range="bytes */0"),
+        "at https://localhost:{}/abc.tgz are 0 bytes, the overlay has 100,000",
+    ),
+}
+UNCLEAR = {
+    "a refusal": (send(b"", 403), "https://localhost:{}/abc.tgz answers with HTTP 403 here"),
+    "trouble": (send(b"", 503), "https://localhost:{}/abc.tgz answers with HTTP 503 here"),
+    "no length": (send(DATA, length=-1), "https://localhost:{}/abc.tgz does not tell its length"),
+    "an unknown length": (
+        send(b"x", 206, Content_Range="bytes 0-0/*"),
+        "https://localhost:{}/abc.tgz does not tell its length",
+    ),
+    "nonsense": (
+        lambda handler: handler.wfile.write(b"SMTP ready\r\n\r\n"),
+        "https://localhost:{}/abc.tgz cannot be reached from here: BadStatusLine",
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", THERE.values(), ids=THERE.keys())
+def test_what_is_there_with_the_right_length_is_fine(elsewhere, answer):
+    elsewhere.answers = [answer]
+    assert storage.check_there(url_of(elsewhere), LENGTH) == ""
+    assert elsewhere.asked == ["/abc.tgz?key=5ec2e7"]
+
+
+@pytest.mark.parametrize(("answer", "message"), NOT_THERE.values(), ids=NOT_THERE.keys())
+def test_what_is_not_there_or_has_another_length_is_an_error(elsewhere, answer, message):
+    elsewhere.answers = [answer]
+    with pytest.raises(StorageError) as caught:
+        storage.check_there(url_of(elsewhere), LENGTH)
+    assert caught.value.what == message.format(elsewhere.port)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(("answer", "why"), UNCLEAR.values(), ids=UNCLEAR.keys())
+def test_what_cannot_be_told_from_here_is_said(elsewhere, answer, why):
+    elsewhere.answers = [answer]
+    assert storage.check_there(url_of(elsewhere), LENGTH) == why.format(elsewhere.port)
+
+
+def test_a_place_with_an_authority_that_is_not_trusted_here(elsewhere, monkeypatch):
+    elsewhere.answers = [send()]
+    monkeypatch.delenv("SSL_CERT_FILE")
+    why = storage.check_there(url_of(elsewhere), LENGTH)
+    assert "cannot be reached from here: " in why
+    assert "certificate" in why
+    assert "5ec2e7" not in why
+
+
+@pytest.mark.parametrize("url", ["", "http://host/fs.tgz", "file:///etc/passwd", 'https://host/"'])
+def test_a_place_that_compile_would_not_have_written(url):
+    with pytest.raises(InputError, match="the overlay's place is no https URL"):
+        storage.check_there(url, 1)

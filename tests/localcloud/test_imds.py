@@ -25,6 +25,7 @@ from jenkins_ami.localcloud.imds import (
     answer,
     connect,
 )
+from jenkins_ami.localcloud.profile import Issuer
 
 METADATA = Metadata(
     instance_id="i-0123456789abcdef0",
@@ -164,6 +165,23 @@ def test_a_profile_is_told_when_there_is_one() -> None:
     arn = "arn:aws:iam::123456789012:instance-profile/web"
     body = answer(replace(METADATA, instance_profile=arn), "/latest/meta-data/iam/info")
     assert json.loads(body or b"")["InstanceProfileArn"] == arn
+
+
+def test_the_profiles_credentials_are_listed_by_role() -> None:
+    credentials = Issuer().credentials("i-1", "image-build", datetime(2026, 1, 2, tzinfo=UTC))
+    metadata = replace(METADATA, credentials=lambda: credentials)
+    assert answer(metadata, "/latest/meta-data/iam/security-credentials/") == b"image-build"
+    body = json.loads(answer(metadata, "/latest/meta-data/iam/security-credentials/image-build") or b"")
+    assert body == {
+        "Code": "Success",
+        "LastUpdated": "2026-01-02T00:00:00Z",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": credentials.access_key,
+        "SecretAccessKey": credentials.secret_key,
+        "Token": credentials.token,
+        "Expiration": "2026-01-02T06:00:00Z",
+    }
+    assert answer(METADATA, "/latest/meta-data/iam/security-credentials/") is None
 
 
 def test_the_identity_document_describes_the_instance() -> None:
