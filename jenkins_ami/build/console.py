@@ -12,7 +12,8 @@ from ..verdict import markers
 GAP = b"\n[jenkins-ami: what the console said here was lost between two reads]\n"
 _OVERLAP = 2048
 """Bytes at the end of what was seen that identify the place in a later window."""
-_SECRET = re.compile(r"([?&]X-Amz-(?:Credential|Security-Token|Signature)=)[^&\s\"']*")
+_SECRET = re.compile(r"(https?://[^\s?\"']*\?)[^\s\"']*|(X-Amz-(?:Credential|Security-Token|Signature)=)[^&\s\"']*")
+"""The query of a URL, and what is left of one where the console's window begins in it."""
 
 
 def merge(seen: bytes, window: bytes) -> bytes:
@@ -29,7 +30,7 @@ def merge(seen: bytes, window: bytes) -> bytes:
 
 def readable(console: bytes) -> list[str]:
     """Lines for people: no control characters, and nothing that signs a request."""
-    return [_SECRET.sub(r"\1***", line) for line in markers.console_lines(console)]
+    return [_SECRET.sub(r"\1\2***", line) for line in markers.console_lines(console)]
 
 
 class Console:

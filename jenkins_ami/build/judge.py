@@ -80,6 +80,8 @@ def judge(seen: Observation, *, timeout: float, lag: float) -> Decision:
             return Decision("continue")
         other = ", its console carries the verdict of another build" if verdict.foreign else ""
         return Decision("failure", f"the instance powered off before it proved success{other}")
+    if verdict.ignored:
+        return Decision("failure", "cloud-init finished without using the user-data")
     if seen.elapsed >= timeout:
         return Decision("timeout", f"the instance is still {seen.state} after {duration(timeout)}")
     return Decision("continue")

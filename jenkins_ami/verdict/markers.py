@@ -23,6 +23,11 @@ _VERDICT = re.compile(r"JENKINS-AMI-VERDICT:(OK|FAIL):([0-9a-f]{16})(?![0-9a-f])
 _REASON = re.compile(r"JENKINS-AMI-REASON\| ?(.*)")
 _LOG = re.compile(r"JENKINS-AMI-LOG\| ?(.*)")
 _STEP = re.compile(r"JENKINS-AMI-STEP\| ?(.*)")
+WINDOW = 65_536
+"""Bytes of console that EC2 keeps (GetConsoleOutput): of a longer one, the steps may be what is lost."""
+_FINISHED = re.compile(r"Cloud-init v\. \S+ finished at ")
+"""cloud-init's own ``final_message``, which it says unless the user-data has another."""
+_CRASH = re.compile(r"cloud-init\[[0-9]+\]: (\w*(?:Exception|Error): .*)")
 _PANIC = re.compile(r"(Kernel panic - not syncing.*)")
 
 
@@ -36,6 +41,7 @@ class Verdict:
     :ivar panic: the kernel's last line when it died, else empty
     :ivar steps: where each command of runcmd that has begun stands, in order
     :ivar foreign: nonces of verdicts that were not ours
+    :ivar ignored: cloud-init has finished without a step of ours: it did not use the user-data
     """
 
     state: str
@@ -44,6 +50,7 @@ class Verdict:
     panic: str = ""
     steps: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    ignored: bool = False
 
 
 def console_lines(console: bytes) -> list[str]:
@@ -60,6 +67,7 @@ def parse(console: bytes, nonce: str) -> Verdict:
     steps: list[str] = []
     foreign: list[str] = []
     panic = ""
+    finished, crash = False, ""
     for line in console_lines(console):
         if match := _VERDICT.search(line):
             if match[2] == nonce:
@@ -74,5 +82,12 @@ def parse(console: bytes, nonce: str) -> Verdict:
             steps.append(match[1])
         elif match := _PANIC.search(line):
             panic = match[1]
+        elif match := _CRASH.search(line):
+            crash = match[1]
+        elif _FINISHED.search(line):
+            finished = True
     state = FAIL if FAIL in states else OK if OK in states else NONE
-    return Verdict(state, tuple(reasons), tuple(log), panic, tuple(steps), tuple(foreign))
+    ignored = finished and not steps and state == NONE and len(console) < WINDOW
+    if ignored and crash:
+        reasons.append(crash)
+    return Verdict(state, tuple(reasons), tuple(log), panic, tuple(steps), tuple(foreign), ignored)

@@ -1,28 +1,44 @@
 #!/bin/sh
-# Usage: verdict.sh NONCE. cloud-init's power_state.condition: runs when cloud-init's last stage has exited.
-# Exit 0 powers the instance off: only when every step succeeded. Everything else leaves it to the builder.
+# Usage: verdict.sh NONCE [--lenient | PART...]. cloud-init's power_state.condition: runs when cloud-init's last stage
+# has exited. Exit 0 powers the instance off: only when every step succeeded. Everything else leaves it to the builder.
+# What cloud-init's modules and part handlers report counts as well, save from the parts named; --lenient only shows it.
 nonce=$1
+shift
 here=/var/lib/jenkins-ami
 say() { printf '\n%s\n' "$1" >/dev/console; }
 verdict() { say "$(printf '%s-%s:%s:%s' JENKINS-AMI VERDICT "$1" "$nonce")"; }
 dmesg -D 2>/dev/null # the kernel's lines must not fall into ours
 
+# cloud-init goes on when a part cannot be used, and says so only in its log.
+dropped='Boothooks (script|unknown)|Failed (at registering python file|calling handler|at merging in cloud config|loading yaml)|Unhandled (unknown content-type|non-multipart)|Ignoring jinja template|Could not render jinja'
+
+complaints() {
+  grep -hE "WARNING\]: ($dropped)" /var/log/cloud-init.log 2>/dev/null | sed -e 's/^.*WARNING\]: /cloud-init: /'
+  tr -d ' \n' </run/cloud-init/result.json | grep -qF '"errors":[]' || sed -n '/"errors"/,/]/p' /run/cloud-init/result.json |
+    sed -e '/"errors"/d' -e '/^ *]/d' -e 's/^ *"/cloud-init: /' -e 's/",\{0,1\}$//'
+}
+
 reasons() {
   [ ! -s "$here/failed" ] || cat "$here/failed"
-  result=/run/cloud-init/result.json
-  if [ ! -s "$result" ]; then
-    echo "cloud-init left no result.json"
-  elif ! tr -d ' \n' <"$result" | grep -qF '"errors":[]'; then
-    sed -n '/"errors"/,/]/p' "$result" | sed -e '/"errors"/d' -e '/^ *]/d' -e 's/^ *"/cloud-init: /' -e 's/",\{0,1\}$//'
-  fi
+  [ -s /run/cloud-init/result.json ] || echo "cloud-init left no result.json"
   [ -e "$here/complete" ] || [ -s "$here/failed" ] || echo "runcmd ended before its last command"
+  if [ "$1" = --lenient ]; then
+    complaints | sed 's/^/allowed: /' | lines LOG
+  elif [ $# -gt 0 ]; then
+    printf '%s\n' "$@" >"$here/allowed"
+    complaints | grep -vF -f "$here/allowed"
+  else
+    complaints
+  fi
 }
+
+# Lines for the console, after a word and without what may be secret in a URL: its query.
+lines() { sed -e 's/\(https\{0,1\}:\/\/[^ ?"]*?\)[^ "]*/\1***/g' -e "s/^/$(printf '%s-%s' JENKINS-AMI "$1")| /" >/dev/console; }
 
 fail() {
   say ""
-  printf '%s\n' "$1" | sed "s/^/$(printf '%s-%s' JENKINS-AMI REASON)| /" >/dev/console
-  tail -n 60 /var/log/cloud-init-output.log | cut -c 1-240 | sed -e 's/\([?&]X-Amz-[A-Za-z-]*=\)[^& "]*/\1***/g' \
-    -e "s/^/$(printf '%s-%s' JENKINS-AMI LOG)| /" >/dev/console
+  printf '%s\n' "$1" | lines REASON
+  tail -n 60 /var/log/cloud-init-output.log | cut -c 1-240 | lines LOG
   verdict FAIL
   exit 1
 }
@@ -45,7 +61,7 @@ clean() {
   sync
 }
 
-why=$(reasons)
+why=$(reasons "$@")
 [ -z "$why" ] || fail "$why"
 problem=$( (clean) 2>&1) || fail "cleaning the image failed: $problem"
 verdict OK

@@ -35,7 +35,8 @@ def test_a_gap_between_two_windows_is_marked():
 def test_what_signs_a_url_is_not_shown():
     url = b"https://b.s3/k?X-Amz-Credential=AKIA/2&X-Amz-Date=1&X-Amz-Security-Token=abc&X-Amz-Signature=0123'"
     (line,) = readable(url)
-    assert line == "https://b.s3/k?X-Amz-Credential=***&X-Amz-Date=1&X-Amz-Security-Token=***&X-Amz-Signature=***'"
+    assert line == "https://b.s3/k?***'"
+    assert readable(b"in-Amz-Date=1&X-Amz-Signature=0123 x") == ["in-Amz-Date=1&X-Amz-Signature=*** x"]
 
 
 class Said(Progress):

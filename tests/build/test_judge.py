@@ -11,6 +11,7 @@ from .compiled import FAIL, NONCE, OK, manifest
 ITSELF = "Client.InstanceInitiatedShutdown"
 BOTH = OK + FAIL
 OTHER = b"JENKINS-AMI-VERDICT:OK:fedcba9876543210\n"
+FINISHED = b"[  9.1] cloud-init[456]: Cloud-init v. 22.4.2 finished at Wed, 25 Nov 2026 03:23:22 +0000. Datasource\n"
 PANIC = b"[   12.3] Kernel panic - not syncing: Attempted to kill init!\n"
 
 
@@ -26,6 +27,9 @@ PANIC = b"[   12.3] Kernel panic - not syncing: Attempted to kill init!\n"
         ("running", "", FAIL, 5, 0, "failure", "the instance reported failure"),
         ("running", "", FAIL, 100, 0, "failure", "the instance reported failure"),
         ("running", "", PANIC, 5, 0, "failure", "the instance's kernel died: Kernel panic - not syncing: Attempted"),
+        ("running", "", FINISHED, 5, 0, "failure", "cloud-init finished without using the user-data"),
+        ("running", "", b"JENKINS-AMI-STEP| a\n" + FINISHED, 5, 0, "continue", ""),
+        ("running", "", b"x" * 65_536 + FINISHED, 5, 0, "continue", ""),
         ("stopped", ITSELF, OK, 50, 0, "success", ""),
         ("stopped", ITSELF, OK, 500, 0, "success", ""),
         ("stopped", ITSELF, BOTH, 50, 0, "failure", "the instance reported failure"),

@@ -65,3 +65,20 @@ def test_the_script_itself_printed_by_set_x_or_cat_is_no_verdict(tmp_path):
 
 def test_lines_for_people_have_no_colours_or_control_characters():
     assert console_lines(b"\x1b[1;31mred\x1b[0m\r\nbell\x07\ttab") == ["red", "bell\ttab"]
+
+
+CRASH = (
+    b"[  160.2] cloud-init[407]: cloudinit.url_helper.UrlError: no route\n"
+    b"[  160.4] cloud-init[407]: Exception: HTTPConnectionPool(host='x', port=1): Max retries exceeded\n"
+    b"[  191.6] cloud-init[462]: Cloud-init v. 22.4.2 finished at Wed, 25 Nov 2026 03:36:00 +0000. Datasource X\n"
+)
+
+
+def test_user_data_that_cloud_init_did_not_use_is_told_with_its_reason():
+    verdict = parse(CRASH, "0123456789abcdef")
+    assert verdict.ignored
+    assert verdict.reasons == ("Exception: HTTPConnectionPool(host='x', port=1): Max retries exceeded",)
+
+
+def test_a_step_shows_that_the_user_data_was_used():
+    assert not parse(b"JENKINS-AMI-STEP| a\n" + CRASH, "0123456789abcdef").ignored
