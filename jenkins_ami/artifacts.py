@@ -28,6 +28,7 @@ COMPILE_JSON = "compile.json"
 USERDATA = "userdata.gz"
 CLOUD_CONFIG = "cloud-config.yaml"
 OVERLAY = "fs.tgz"
+OVERLAY_ZSTD = "fs.tar.zst"
 VARS_ENV = "vars.env"
 
 AMI_JSON = "ami.json"
@@ -76,15 +77,19 @@ class FileEntry:
 class Overlay:
     """How ``fs.tgz`` reaches the instance.
 
-    ``placement`` is ``none`` (nothing to bring), ``inline`` (inside the user-data) or ``storage`` (a file beside it,
-    downloaded from the URL that replaces :data:`STORAGE_TOKEN`). ``storage`` is the ``s3://bucket/prefix`` that the
-    source or ``compile --storage`` named; ``None`` leaves it to the environment.
+    ``placement`` is ``none`` (nothing to bring), ``inline`` (inside the user-data) or ``storage`` (``file`` beside it,
+    downloaded by the instance). ``storage`` is the URL that the source or ``compile --storage`` named; ``None`` leaves
+    it to the environment. ``access`` is how the instance may read it: ``presigned`` (a URL that replaces
+    :data:`STORAGE_TOKEN` at build), ``profile`` (the same token, but a URL that the instance signs with its profile's
+    credentials) or ``https`` (the user-data has the URL; somebody else puts the file there).
     """
 
     placement: str = "none"
     size: int = 0
     sha256: str = ""
     storage: str | None = None
+    access: str = "presigned"
+    file: str = OVERLAY
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ class Manifest:
     volume_size: int | None = None
     tags: dict[str, str] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
     tests: tuple[ImageTest, ...] = ()
     timeouts: Timeouts = Timeouts()
     schema: int = SCHEMA
@@ -229,7 +235,7 @@ class CompiledAmi:
 
     @property
     def overlay_file(self) -> Path:
-        return self.path / OVERLAY
+        return self.path / self.manifest.overlay.file
 
 
 def read_compiled(folder: Path) -> CompiledAmi:

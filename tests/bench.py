@@ -20,6 +20,10 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from pathlib import Path
 
+from bench_overlay import bench_overlay
+
+from jenkins_ami.paths import cache_dir
+
 REPOSITORY = Path(__file__).parent.parent
 EXAMPLE = REPOSITORY / "examples" / "web-server"
 BIN = Path(sys.executable).parent
@@ -62,11 +66,42 @@ def compare(name: str, ours: float, peer_name: str, peer: float, unit: str = "s"
 
 def mime_by_hand(overlay: bytes, config: str) -> bytes:
     """User-data as scripts usually make it: MIME parts, the overlay as base64 in a cloud-config part, gzipped."""
-    document = f"#cloud-config\nwrite_files:\n- path: /x\n  encoding: b64\n  content: {b64encode(overlay).decode()}\n"
+    return gzip.compress(_message([config, as_document(overlay)]))
+
+
+def _message(documents: list[str]) -> bytes:
     message = MIMEMultipart()
-    for text in (config, document):
+    for text in documents:
         message.attach(MIMEText(text, "cloud-config", "utf-8"))
-    return gzip.compress(message.as_bytes())
+    return message.as_bytes()
+
+
+def as_document(overlay: bytes) -> str:
+    content = b64encode(overlay).decode()
+    return f"#cloud-config\nwrite_files:\n- path: /x\n  encoding: b64\n  content: {content}\n"
+
+
+def cloud_init() -> Path:
+    """Debian's cloud-init, as the tests keep it in the cache."""
+    home = cache_dir() / "cloud-init-deb"
+    if not home.is_dir():
+        with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
+            subprocess.run(
+                ["apt-get", "download", "-q", "cloud-init"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+            )
+            (package,) = Path(folder).glob("*.deb")
+            run("dpkg-deb", "-x", package, home)
+    return home / "usr/lib/python3/dist-packages"
+
+
+def make_mime(work: Path, documents: list[str]) -> bytes:
+    """User-data by cloud-init's own tool, gzipped."""
+    argv = [sys.executable, "-m", "cloudinit.cmd.main", "devel", "make-mime"]
+    for number, text in enumerate(documents):
+        (work / f"part{number}").write_text(text)
+        argv += ["-a", f"{work / f'part{number}'}:cloud-config"]
+    environment = {**os.environ, "PYTHONPATH": str(cloud_init())}
+    return gzip.compress(subprocess.run(argv, env=environment, check=True, capture_output=True).stdout)
 
 
 def largest(fits: Callable[[int], bool]) -> int:
@@ -107,7 +142,49 @@ def bench_payload(work: Path) -> None:
     def by_hand(count: int) -> bool:
         return len(mime_by_hand(packed(noise[:count]), config)) <= USERDATA_LIMIT
 
-    compare("largest overlay inline", largest(ours), "MIME parts, base64 in a utf-8 part", largest(by_hand), "B")
+    def by_tool(count: int) -> bool:
+        return len(make_mime(work, [config, as_document(packed(noise[:count]))])) <= USERDATA_LIMIT
+
+    mine = largest(ours)
+    compare("largest overlay inline", mine, "MIME parts, base64 in a utf-8 part, gzip", largest(by_hand), "B")
+    compare("largest overlay inline", mine, "cloud-init devel make-mime, gzip", largest(by_tool), "B")
+
+    blob = noise[:10_000]
+    (source / "fs/etc/blob").write_bytes(blob)
+    made = compile_source(source, work / "payload-out", Options(), Progress())
+    size = made.manifest.files["userdata.gz"].size
+    text = gzip.decompress(made.userdata).decode()
+    documents = [text, as_document(packed(blob))]
+    compare(
+        "user-data, 10,000 B overlay",
+        size,
+        "the same content as MIME and gzip",
+        len(mime_by_hand(packed(blob), text)),
+        "B",
+    )
+    compare("user-data, 10,000 B overlay", size, "the same by make-mime and gzip", len(make_mime(work, documents)), "B")
+
+
+def bench_parts(work: Path) -> None:
+    """Linear: the time for each further part stays the same."""
+    from jenkins_ami.compile.run import Options, compile_source
+    from jenkins_ami.progress import Progress
+
+    taken = {}
+    for count in (1, 20, 200):
+        source = work / f"parts{count}"
+        (source / "cloudinit").mkdir(parents=True)
+        (source / "ami.env").write_text("NAME=x\nVERSION=1\nBASE=scratch\n")
+        for number in range(count):
+            name = f"{number // 3:02d}_part{number:03d}"
+            text = f"#cloud-config\npackages: [p{number}]\nruncmd:\n- echo {number}\n- [touch, /tmp/{number}]\n"
+            (source / "cloudinit" / f"{name}.yml").write_text(text)
+        taken[count] = seconds(
+            lambda source=source: compile_source(source, work / "parts-out", Options(), Progress()), 7
+        )
+        print(f"compile {count:>3} parts                  {taken[count]:8.3f} s", flush=True)
+    few, many = (taken[20] - taken[1]) / 19, (taken[200] - taken[20]) / 180
+    compare("a further part, from 20 to 200", many, "a further part, from 1 to 20", few)
 
 
 def bench_scratch(work: Path) -> None:
@@ -134,7 +211,9 @@ def main() -> None:
         ours = seconds(lambda: run(program, "compile", EXAMPLE, work / "out", "-q"), 15)
         hand = seconds(lambda: run(sys.executable, "-c", BY_HAND, EXAMPLE), 15)
         compare("compile examples/web-server", ours, "unchecked merge and pack, 15 lines", hand)
+        bench_parts(work)
         bench_payload(work)
+        bench_overlay(work)
         bench_scratch(work)
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "jenkins_ami"
-GROUND = {"errors", "progress", "process", "paths", "yamlfile", "artifacts"}
+GROUND = {"errors", "progress", "process", "paths", "yamlfile", "artifacts", "findings", "supervise"}
 MAY_IMPORT = {
     "errors": set(),
     "progress": set(),
     "paths": set(),
     "process": {"errors"},
-    "yamlfile": {"errors"},
+    "supervise": {"errors", "process"},
+    "yamlfile": {"errors", "findings"},
+    "findings": {"errors"},
     "artifacts": {"errors"},
     "verdict": {"artifacts"},
     "source": GROUND,

@@ -19,16 +19,22 @@ from types import FrameType
 from typing import NoReturn
 
 from .. import __version__
-from ..errors import AmiError, Interrupted, UsageError
+from ..errors import AmiError, Interrupted, UsageError, visible
+from ..findings import InvalidSource
 from ..progress import NORMAL, QUIET, VERBOSE, Progress, for_stream
 
 COMMANDS = {
+    "init": ("init", "write a new AMI source"),
+    "validate": ("validate", "check an AMI source, and tell all that is wrong with it"),
     "compile": ("compile", "turn an AMI source into user-data (no cloud)"),
     "build": ("build", "turn a compiled AMI into an image (no source)"),
     "bake": ("bake", "compile and build in one go"),
     "boot": ("boot", "boot a disk image or a local AMI, show its console, run its tests"),
     "scratch": ("scratch", "make a bootable base image without booting anything"),
     "local-cloud": ("local_cloud", "an EC2 and S3 endpoint on loopback, with real machines behind it"),
+    "explain": ("explain", "say which file and line gave each value of the cloud-config"),
+    "diff": ("diff", "show what changed between two compiled AMIs"),
+    "schema": ("schema", "print the JSON Schema of ami.yaml"),
     "cleanup": ("cleanup", "end what a killed build left in the cloud"),
 }
 """Each command: its module in this package and its line of help."""
@@ -177,11 +183,13 @@ def _print_error(error: AmiError, as_json: bool) -> None:
     if as_json:
         print(json.dumps(error.as_dict(), indent=2, sort_keys=True))
     for line in error.detail:
-        print(f"  {line}", file=sys.stderr)
-    print(f"error: {error.line()}", file=sys.stderr)
+        print(f"  {visible(line)}", file=sys.stderr)
+    findings = error.findings if isinstance(error, InvalidSource) else (error,)
+    for finding in findings:
+        print(f"error: {finding.line()}", file=sys.stderr)
     if report := os.environ.get(ERROR_FILE):
         with contextlib.suppress(OSError), open(report, "w", encoding="utf-8") as stream:
-            stream.write(f"{error.line()}\n")
+            stream.writelines(f"{finding.line()}\n" for finding in findings)
 
 
 def entry() -> None:

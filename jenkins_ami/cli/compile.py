@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from ..artifacts import USERDATA, USERDATA_LIMIT, CompiledAmi
 from ..compile.run import Options, compile_source
+from ..errors import InputError, UsageError
 from ..progress import Progress
+from ..source.options import ACCESSES, storage_of
 from . import Result
 
 
@@ -17,11 +20,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
 
 
+def add_parameters(parser: argparse._ActionsContainer) -> None:
+    """What all commands that read a source share."""
+    parser.add_argument(
+        "--param",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="value of a parameter of ami.yaml (or AMI_PARAM_NAME in the environment); again for each",
+    )
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What ``compile`` and ``bake`` share."""
     group = parser.add_argument_group("compile")
-    group.add_argument("--storage", metavar="s3://BUCKET/PREFIX", help="where an overlay too large to inline goes")
-    group.add_argument("--region", metavar="REGION", help="region of the storage, written to vars.env")
+    add_parameters(group)
+    group.add_argument(
+        "--storage",
+        metavar="URL",
+        default=os.environ.get("S3URL") or None,
+        help="where an overlay too large to inline goes: s3://BUCKET/PREFIX or https://… (default: S3URL)",
+    )
+    group.add_argument(
+        "--storage-access",
+        choices=ACCESSES,
+        help="how the instance reads from S3: by a presigned URL, or with its profile's credentials",
+    )
+    group.add_argument(
+        "--region",
+        metavar="REGION",
+        default=os.environ.get("AWSREGION") or None,
+        help="region of the storage, written to vars.env (default: AWSREGION)",
+    )
     group.add_argument("--source-commit", metavar="SHA", help="commit to record in compile.json")
     group.add_argument(
         "--inline-limit",
@@ -30,11 +60,63 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=USERDATA_LIMIT,
         help="largest user-data with the overlay inside (default %(default)s, EC2's own limit)",
     )
+    group.add_argument(
+        "--env",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="variable of this environment that compile.sh may see; again for each",
+    )
+    group.add_argument(
+        "--sandbox",
+        nargs="?",
+        choices=("offline", "network"),
+        const="offline",
+        help="run compile.sh under bubblewrap, without network unless 'network'",
+    )
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """The options that :func:`add_options` added."""
-    return Options(args.storage, args.region, args.source_commit, args.inline_limit)
+    """The options that :func:`add_options` added.
+
+    :raises UsageError: one of them makes no sense
+    """
+    storage = None
+    if args.storage:
+        try:
+            storage = storage_of(args.storage, args.storage_access)
+        except InputError as error:
+            raise UsageError(f"--storage: {error.what}", hint=error.hint) from error
+    elif args.storage_access:
+        raise UsageError("--storage-access needs --storage", hint="Or write 'storage: {url, access}' in ami.yaml")
+    if args.inline_limit < 0:
+        raise UsageError(f"--inline-limit is {args.inline_limit}", hint="Give bytes, like 8192")
+    return Options(
+        storage=storage,
+        region=args.region,
+        commit=args.source_commit,
+        inline_limit=args.inline_limit,
+        parameters=parameters_of(args),
+        environ=os.environ,
+        passed=tuple(args.env),
+        sandbox=args.sandbox,
+    )
+
+
+def parameters_of(args: argparse.Namespace) -> dict[str, str]:
+    """``--param NAME=VALUE``, each once.
+
+    :raises UsageError: no ``=``, or the same name twice
+    """
+    values: dict[str, str] = {}
+    for word in args.param:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--param '{word}' is not NAME=VALUE")
+        if name in values:
+            raise UsageError(f"--param {name} is given twice")
+        values[name] = value
+    return values
 
 
 def run(args: argparse.Namespace, progress: Progress) -> Result:

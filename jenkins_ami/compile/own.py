@@ -1,109 +1,160 @@
-"""What compile itself adds to the cloud-config: the overlay's arrival and unpacking, the bookkeeping, the verdict.
+"""What compile itself adds: the overlay's arrival and unpacking, the bookkeeping, the verdict.
 
 Its scripts are in ``instance/`` and lie in ``/var/lib/jenkins-ami`` on the instance while it builds. In ``runcmd`` each
-command is announced by ``step WHERE`` (a shell function of ``steps.sh``), so that a failure, or a hang, can be named.
+command is announced by ``jenkins_ami_step WHERE`` (a shell function of ``steps.sh``), so that a failure, or a hang, can
+be named; by ``jenkins_ami_try WHERE`` where a failure is allowed.
 """
 
 from __future__ import annotations
 
-import base64
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from ..artifacts import STORAGE_TOKEN, Command
+from ..artifacts import STORAGE_TOKEN, Overlay
 from ..errors import Location
 from ..yamlfile import Node
-from .merge import place, short
+from .merge import place
+from .overlay import Tarball
+from .parts import FREQUENCIES, JINJA_SCRIPT, Loaded
 
 HERE = "/var/lib/jenkins-ami"
 INSTALL_SCRIPT = f"{HERE}/install.sh"
 """Where ``script/install.sh`` lies on the instance: it travels in the overlay's tarball."""
+USER_DATA = "/var/lib/cloud/instance/user-data.txt"
+"""Where cloud-init keeps the user-data as it came (``cloudinit.stages``, ``userdata_raw``; root only)."""
+
+COMPILE = "compile "
+"""What the places of compile's own entries begin with; their sort key follows."""
+_RANKS = {"script/install.sh": "51_overlay", f"{COMPILE}51_remove": "51_overlay"}
 
 
 @dataclass(frozen=True)
-class Tarball:
-    """``fs.tgz``: its bytes and digest, and whether ``script/install.sh`` is in it."""
+class Addition:
+    """Entries that take no part in merging, because no user's cloud-config said them.
 
-    data: bytes
-    sha256: str
-    has_install: bool
+    :ivar key: the name by which they are sorted among the parts
+    :ivar config: a mapping merged under what users say: only compile's own keys
+    """
+
+    key: str
+    files: tuple[Node, ...] = ()
+    commands: tuple[Node, ...] = ()
 
 
-def _script(name: str) -> str:
-    return resources.files(__package__).joinpath("instance", name).read_text("utf-8")
+def rank(where: Location, root: str) -> tuple[bytes, int]:
+    """The order of a place: its part's name as bytes, then its line."""
+    file = str(where.file)
+    name = _RANKS.get(file, file.removeprefix(f"{root}/").removeprefix("cloudinit/").removeprefix(COMPILE))
+    return name.encode("utf-8", "surrogateescape"), 0 if file in _RANKS else where.line
+
+
+def script_text(name: str) -> str:
+    """A script of ``instance/`` without its comments and indentation, which the user-data has no room for."""
+    text = resources.files(__package__).joinpath("instance", name).read_text("utf-8")
+    return text if name.endswith(".py") else shrink(text)
+
+
+def shrink(script: str) -> str:
+    """A shell script of our own without comment lines, blank lines and indentation. (It has no here-documents.)"""
+    lines = [line.strip() for line in script.splitlines()]
+    return "".join(f"{line}\n" for line in lines if line and (line.startswith("#!") or not line.startswith("#")))
 
 
 def _file(name: str, content: str) -> dict[str, str]:
     return {"path": f"{HERE}/{name}", "permissions": "0700", "content": content}
 
 
-def opening() -> Node:
-    """Before all parts: the bookkeeping, and the verdict's script first of all, so that nothing can keep it away."""
-    from .. import verdict
-
-    text = resources.files(verdict).joinpath("verdict.sh").read_text("utf-8")
-    files = [_file("verdict.sh", text), _file("steps.sh", _script("steps.sh"))]
-    return place({"write_files": files, "runcmd": [f". {HERE}/steps.sh"]}, Location("compile 00_begin"))
-
-
-def arrival(tarball: Tarball, *, inline: bool) -> Node:
-    """Priority 50: the tarball arrives, inside the user-data or by download."""
-    if inline:
-        content = base64.b64encode(tarball.data).decode()
-        files = [{"path": f"{HERE}/fs.tgz", "permissions": "0600", "encoding": "b64", "content": content}]
-        return place({"write_files": files}, Location("compile 50_overlay"))
-    files = [
-        {"path": f"{HERE}/fs.url", "permissions": "0600", "content": STORAGE_TOKEN},
-        _file("fetch.sh", _script("fetch.sh")),
-    ]
-    return place({"write_files": files, "runcmd": [[f"{HERE}/fetch.sh"]]}, Location("compile 50_overlay"))
-
-
-def unpacking(tarball: Tarball) -> Node:
-    """Priority 51: the tarball is verified and unpacked; ``install.sh`` runs and is removed."""
-    here = Location("compile 51_overlay")
-    commands = [place([f"{HERE}/overlay.sh", str(len(tarball.data)), tarball.sha256], here)]
-    if tarball.has_install:
-        commands.append(place([INSTALL_SCRIPT], Location("script/install.sh")))
-        commands.append(place(["rm", "-f", INSTALL_SCRIPT], Location("compile 51_remove")))
-    files = place([_file("overlay.sh", _script("overlay.sh"))], here)
-    return Node({"write_files": files, "runcmd": Node(commands, here)}, here, {"write_files": here, "runcmd": here})
-
-
-def closing() -> Node:
-    """Priority 98: what the machine is like goes to the log; from here on all of runcmd is known to have run."""
-    return place({"runcmd": [["sh", "-c", _script("summary.sh").strip()]]}, Location("compile 98_logs"))
-
-
-def verdict_entry(nonce: str) -> Node:
-    """Priority 99: power off when, and only when, the verdict's script says so."""
-    return place(
-        {
-            "runcmd": [["touch", f"{HERE}/complete"]],
-            "power_state": {
-                "mode": "poweroff",
-                "timeout": 120,
-                "condition": ["sh", f"{HERE}/verdict.sh", nonce],
-            },
-        },
-        Location("compile 99_verdict"),
+def _add(key: str, files: Sequence[object], commands: Sequence[object]) -> Addition:
+    where = Location(f"{COMPILE}{key}")
+    return Addition(
+        key,
+        tuple(place(file, where) for file in files),
+        tuple(command if isinstance(command, Node) else place(command, where) for command in commands),
     )
 
 
-def announce(runcmd: list[Node], root: str) -> tuple[list[object], tuple[Command, ...]]:
-    """``runcmd`` with a ``step`` before each command, and the list of those commands for the manifest.
+def opening(parameters: Mapping[str, str]) -> Addition:
+    """Before all parts: the bookkeeping, and the verdict's script first of all, so that nothing can keep it away."""
+    from .. import verdict
 
-    :param root: the source's path, which is cut off the places so that they are the same everywhere
+    text = shrink(resources.files(verdict).joinpath("verdict.sh").read_text("utf-8"))
+    steps = script_text("steps.sh")
+    if parameters:
+        exports = " ".join(f"AMI_PARAM_{name.upper()}={shlex.quote(value)}" for name, value in parameters.items())
+        steps += f"export {exports}\n"
+    return _add("00", [_file("verdict.sh", text), _file("steps.sh", steps)], [f". {HERE}/steps.sh"])
+
+
+def arrival(tarball: Tarball, overlay: Overlay, url: str) -> Addition:
+    """Priority 50: the tarball arrives, from inside the user-data or by download.
+
+    :param url: of an ``https`` storage; otherwise the token stands for it
     """
-    out: list[object] = []
-    commands: list[Command] = []
-    for index, node in enumerate(runcmd):
-        plain = node.plain()
-        if index:  # the first entry is what defines `step`
-            where = short(node.where, [root])
-            out.append(f"jenkins_ami_step {shlex.quote(where)}")
-            text = plain if isinstance(plain, str) else shlex.join(map(str, plain))
-            commands.append(Command(where, text))
-        out.append(plain)
-    return out, tuple(commands)
+    if overlay.placement == "inline":
+        take = f"tail -c +{1 + HEADER} {USER_DATA} | head -c {tarball.size} >{HERE}/fs.tgz"
+        return _add("50_overlay", [], [take])
+    files: list[object] = [
+        {"path": f"{HERE}/fs.url", "permissions": "0600", "content": url or STORAGE_TOKEN},
+        _file("fetch.sh", script_text("fetch.sh")),
+    ]
+    if overlay.access == "profile":
+        files.append(_file("sign.py", script_text("sign.py")))
+    return _add("50_overlay", files, [[f"{HERE}/fetch.sh", overlay.access, str(tarball.size)]])
+
+
+HEADER = 16
+"""Bytes before an inlined tarball in the user-data: gzip's fixed header (10), XLEN (2), the subfield's id and length
+(RFC 1952, 2.3.1.1)."""
+
+
+def unpacking(tarball: Tarball) -> Addition:
+    """Priority 51: the tarball is verified and unpacked; ``install.sh`` runs and is removed."""
+    commands: list[object] = [
+        [f"{HERE}/overlay.sh", str(tarball.size), tarball.sha256, tarball.compression, *tarball.owners]
+    ]
+    if tarball.has_install:
+        commands.append(place([INSTALL_SCRIPT], Location("script/install.sh")))
+        commands.append(place(["rm", "-f", INSTALL_SCRIPT], Location(f"{COMPILE}51_remove")))
+    return _add("51_overlay", [_file("overlay.sh", script_text("overlay.sh"))], commands)
+
+
+def closing(parts: Sequence[Loaded]) -> Addition:
+    """Priority 98: scripts that had their once are removed; what the machine is like goes to the log."""
+    once = [f"/var/lib/cloud/scripts/per-once/{part.file}" for part in parts if part.kind == "per-once"]
+    commands: list[object] = [["rm", "-f", *once]] if once else []
+    commands.append(["sh", "-c", script_text("summary.sh").strip()])
+    return _add("98_logs", [], commands)
+
+
+def verdict_config(nonce: str, words: Sequence[str]) -> Node:
+    """Power off when, and only when, the verdict's script says so.
+
+    :param words: further arguments of ``verdict.sh``: what is allowed to fail
+    """
+    condition = ["sh", f"{HERE}/verdict.sh", nonce, *words]
+    power = {"mode": "poweroff", "timeout": 120, "condition": condition}
+    return place({"power_state": power}, Location(f"{COMPILE}99_verdict"))
+
+
+def of_script(part: Loaded) -> Addition:
+    """A script, a template of one, or a per-boot, per-instance or per-once script: written, and run in its place.
+
+    Those of a frequency lie where cloud-init's own handler puts them (``ShellScriptByFreqPartHandler``) and are run by
+    cloud-init, on this instance and on those of the image.
+    """
+    if part.kind in FREQUENCIES:
+        path = f"/var/lib/cloud/scripts/{part.kind}/{part.file}"
+        file = place({"path": path, "permissions": "0700", "content": part.text}, part.where)
+        return Addition(part.file, (file,))
+    path = f"{HERE}/parts/{part.file}"
+    if part.kind != JINJA_SCRIPT:
+        file = place({"path": path, "permissions": "0700", "content": part.text}, part.where)
+        return Addition(part.file, (file,), (place([path], part.where),))
+    files = (
+        place(_file("render.sh", script_text("render.sh")), part.where),
+        place({"path": f"{path}.tmpl", "permissions": "0600", "content": part.text}, part.where),
+    )
+    commands = (place([f"{HERE}/render.sh", f"{path}.tmpl", path], part.where), place([path], part.where))
+    return Addition(part.file, files, commands)

@@ -1,55 +1,92 @@
-"""``compile``: read the source, run its script, merge, pack, decide, write."""
+"""``compile``: read the source, run its script, check, merge, pack, decide, write."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..artifacts import (
     CLOUD_CONFIG,
     COMPILE_JSON,
-    OVERLAY,
     STORAGE_TOKEN,
     USERDATA,
     USERDATA_LIMIT,
     VARS_ENV,
-    Command,
     CompiledAmi,
     FileEntry,
     Manifest,
     Overlay,
+    describe_file,
     env_text,
     to_json,
 )
-from ..errors import InputError, StorageError
+from ..errors import InputError, Location, StorageError
+from ..findings import Finding, Findings
 from ..progress import Progress, size
-from ..source.model import AmiSource
+from ..source.model import AmiSource, Storage
+from ..source.parameters import Values, resolve
 from ..source.reader import read_source
-from ..yamlfile import Node
 from . import own
-from .merge import merge
+from .assemble import Assembly, assemble, finish, overriding_templates, verdict_words
+from .checks import check
+from .members import Member, scan
 from .output import check_target, work_folder, write_folder
-from .overlay import pack
-from .parts import read_part
-from .payload import cloud_config_text, compress
+from .overlay import Tarball, pack
+from .parts import Loaded, load_parts
+from .payload import LARGEST_EXTRA, compress, config_text, text_of
+from .place import https_url
 from .script import run_compile_script
+from .workcopy import as_named
 
-_PRESIGNED_URL = 2048
-"""Bytes kept free for the URL that replaces the token; one with a session token has some 1,700."""
+_FREE = {"presigned": 2048, "profile": 512, "https": 0}
+"""Bytes kept free for the URL that replaces the token; a presigned one with a session token has some 1,700."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line may add: ``storage`` as ``s3://bucket/prefix``, the largest inline payload in bytes."""
+    """What the command line may add.
 
-    storage: str | None = None
+    :ivar storage: instead of the source's
+    :ivar inline_limit: the largest user-data with the overlay inside, in bytes
+    :ivar parameters: ``--param NAME=VALUE``
+    :ivar environ: the caller's environment: for ``AMI_PARAM_…`` and ``passed``
+    :ivar passed: names of variables that ``compile.sh`` gets of it
+    :ivar sandbox: ``None``, ``offline`` or ``network``
+    """
+
+    storage: Storage | None = None
     region: str | None = None
     commit: str | None = None
     inline_limit: int = USERDATA_LIMIT
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    passed: tuple[str, ...] = ()
+    sandbox: str | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A source whose files were read and found good: its parts, the overlay's members, what they merge to."""
+
+    source: AmiSource
+    root: Path
+    values: Values
+    parts: tuple[Loaded, ...]
+    members: tuple[Member, ...]
+
+    def assembly(self, findings: Findings, additions: list[own.Addition] | None = None) -> Assembly:
+        """The sections of the user-data.
+
+        :param additions: of the overlay; the opening and the closing are always there
+        """
+        all_additions = [own.opening(self.values.public), own.closing(self.parts), *(additions or [])]
+        identity = self.source.identity
+        return assemble(
+            self.parts, all_additions, str(self.root), findings, scalars=identity.scalars, strict=identity.strict
+        )
 
 
 @dataclass(frozen=True)
@@ -58,52 +95,209 @@ class Payload:
 
     text: str
     data: bytes
-    commands: tuple[Command, ...]
+    assembly: Assembly
     nonce: str
-    placement: str
+    overlay: Overlay
 
 
 def compile_source(root: Path, target: Path, options: Options, progress: Progress) -> CompiledAmi:
     """Compile the AMI source in ``root`` into the folder ``target``.
 
-    :raises InputError: something in the source is wrong (2)
+    :raises InputError: something in the source is wrong (2); all of it, as ``InvalidSource``
     :raises StorageError: the user-data does not fit (3)
     :raises ScriptError: compile.sh failed (4)
-    :raises HostError: the target cannot be written (1); the old content stays
+    :raises HostError: the target cannot be written, or the sandbox cannot be had (1); the old content stays
     """
     with progress.step(f"compile {root}") as step:
         source = read_source(root)
         check_target(target, root)
+        values = _values(source, root, options)
         with work_folder(target) as work:
-            compiled, variables = run_compile_script(source, work, progress)
-            files, manifest = assemble(compiled, root, variables, options)
+            if source.compile_script is not None:
+                _read(source, root, values, progress=None)  # what is wrong without it need not wait for the script
+            compiled, variables = run_compile_script(
+                source,
+                root,
+                work,
+                progress,
+                parameters={**values.public, **values.secret},
+                passed=_passed(options),
+                sandbox=options.sandbox,
+            )
+            checked = _read(compiled, root, values, progress=progress)
+            tarball = pack(checked.members, work, source.identity.overlay.compression, progress)
+            payload = _decide(checked, tarball, options)
+            digest = _digest(root, {target.resolve(), work.resolve()})
+            files, manifest = _files_of(checked, payload, tarball, variables, digest, options)
             write_folder(work, target, files)
         overlay = manifest.overlay
-        where = {"none": "no overlay", "inline": "overlay inline", "storage": f"overlay of {size(overlay.size)} for S3"}
+        where = {
+            "none": "no overlay",
+            "inline": "overlay inline",
+            "storage": f"overlay of {size(overlay.size)} beside it",
+        }
         step.done(f"{manifest.files[USERDATA].size} of {USERDATA_LIMIT} bytes of user-data, {where[overlay.placement]}")
     return CompiledAmi(target, manifest)
 
 
-def assemble(
-    source: AmiSource, root: Path, variables: dict[str, str], options: Options
-) -> tuple[dict[str, bytes], Manifest]:
-    """The files of the compiled AMI, without touching anything.
+def validate_source(root: Path, options: Options, progress: Progress) -> tuple[Finding, ...]:
+    """All that ``compile`` would find, and what only a thorough look finds; nothing is run, nothing is written.
 
-    :param root: the source as the user named it, for places in errors; ``source`` may be a work copy
+    (``compile.sh`` is not run: what it would make is not seen.)
     """
-    documents = [(part.name, read_part(part, root / part.name)) for part in source.parts]
-    tarball = pack(source)
-    payload = _decide(documents, tarball, root, options)
-    identity = source.identity
-    storage = options.storage or identity.storage
-    files = {USERDATA: payload.data, CLOUD_CONFIG: _readable(payload, tarball).encode()}
+    findings = Findings()
+    with findings.catch("source"):
+        source = read_source(root)
+        values = Values({}, {})
+        with findings.catch("parameter"):
+            values = _values(source, root, options)
+        with progress.step(f"check {root}"):
+            _look(source, root, values, findings, thorough=True)
+    return tuple(findings.items)
+
+
+def check_source(root: Path, options: Options) -> Checked:
+    """A source as it is on disk, read and found good; ``compile.sh`` is not run.
+
+    :raises InputError: something in it is wrong
+    """
+    source = read_source(root)
+    return _read(source, root, _values(source, root, options), progress=None)
+
+
+def _values(source: AmiSource, root: Path, options: Options) -> Values:
+    return resolve(source.identity.parameters, options.parameters, options.environ, root / "ami.yaml")
+
+
+def _passed(options: Options) -> dict[str, str]:
+    passed = {}
+    for name in options.passed:
+        if name not in options.environ:
+            raise InputError(f"--env {name}: there is no such variable", where="environment")
+        passed[name] = options.environ[name]
+    return passed
+
+
+def _read(source: AmiSource, root: Path, values: Values, progress: Progress | None) -> Checked:
+    """:raises InvalidSource: with all errors; warnings go to ``progress``"""
+    findings = Findings()
+    checked = _look(source, root, values, findings, thorough=False)
+    if source.root != root:
+        findings.items = [as_named(finding, source.root, root) for finding in findings.items]
+    findings.raise_errors()
+    if progress is not None:
+        for finding in findings.warnings:
+            progress.warn(finding.line())
+    return checked
+
+
+def _look(source: AmiSource, root: Path, values: Values, findings: Findings, *, thorough: bool) -> Checked:
+    parts = load_parts(source, root, values, findings)
+    members = scan(source, root, findings)
+    checked = Checked(source, root, values, parts, members)
+    check(parts, source, root, members, findings, thorough=thorough)
+    for part in parts:
+        if STORAGE_TOKEN in part.text:
+            row = part.text[: part.text.index(STORAGE_TOKEN)].count("\n")
+            what = f"{STORAGE_TOKEN} is reserved: build puts a URL in its place"
+            findings.error("part", what, Location(part.where.file, part.where.line + row), "Choose another text")
+    for part in overriding_templates(parts):
+        what = "the template states its own merging; if that replaces lists, the build fails for want of its commands"
+        findings.warn("merge", what, part.where, "Leave merge_how out: its lists append")
+    checked.assembly(findings)
+    return checked
+
+
+def _decide(checked: Checked, tarball: Tarball | None, options: Options) -> Payload:
+    """The payload with the overlay inside if that fits, else beside it.
+
+    :raises StorageError: neither fits
+    """
+    payload, room = None, min(options.inline_limit, USERDATA_LIMIT)
+    if tarball is None:
+        payload, room = _payload(checked, None, Overlay()), USERDATA_LIMIT
+    elif tarball.compression == "gzip" and tarball.size <= min(room, LARGEST_EXTRA):
+        payload = _payload(checked, tarball, Overlay("inline", tarball.size, tarball.sha256))
+    if payload is None or (tarball is not None and len(payload.data) > room):
+        assert tarball is not None
+        storage = options.storage or checked.source.identity.storage
+        url = storage.url
+        if url is not None and storage.access == "https":
+            url = https_url(url, tarball.sha256, tarball.compression)
+        overlay = Overlay("storage", tarball.size, tarball.sha256, url, storage.access, tarball.path.name)
+        payload = _payload(checked, tarball, overlay)
+        room = USERDATA_LIMIT - _FREE[storage.access]
+    if len(payload.data) > room:
+        rows = _sizes(checked, payload)
+        hint = (
+            f"Move content from write_files or scripts into fs/, which can go to storage; {rows[0][0]} is the largest"
+        )
+        raise StorageError(
+            f"the user-data has {len(payload.data):,} bytes and {room:,} are allowed",
+            where=checked.root,
+            hint=hint,
+            detail=_table(rows),
+        )
+    return payload
+
+
+def _payload(checked: Checked, tarball: Tarball | None, overlay: Overlay) -> Payload:
+    additions: list[own.Addition] = []
+    if tarball is not None:
+        url = overlay.storage if overlay.access == "https" and overlay.storage else ""
+        additions = [own.arrival(tarball, overlay, url), own.unpacking(tarball)]
+    assembly = checked.assembly(Findings(), additions)
+    nonce = _nonce(assembly, overlay)
+    words = verdict_words(checked.parts, checked.source.identity.strict)
+    assembly = finish(assembly, nonce, words)
+    text = text_of(assembly.sections)
+    wanted = 1 if overlay.placement == "storage" and overlay.access != "https" else 0
+    if text.count(STORAGE_TOKEN) != wanted:
+        raise InputError(f"the source contains {STORAGE_TOKEN}, which is reserved", where=checked.root)
+    inline = tarball.path.read_bytes() if tarball is not None and overlay.placement == "inline" else b""
+    return Payload(text, compress(text, inline), assembly, nonce, overlay)
+
+
+def _nonce(assembly: Assembly, overlay: Overlay) -> str:
+    """16 hex digits that follow from the content: another payload has another nonce."""
+    content = [text_of(assembly.sections), overlay.sha256, overlay.placement]
+    return hashlib.sha256("\0".join(content).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _sizes(checked: Checked, payload: Payload) -> list[tuple[str, int, int]]:
+    """What takes the space, from the largest down: each part's bytes, and what they come to when compressed alone."""
+    texts = {part.name: part.text for part in checked.parts}
+    own_files = [node for addition in (own.opening({}), own.closing(())) for node in addition.files]
+    texts["(jenkins-ami's own)"] = config_text({"write_files": [node.plain() for node in own_files]})
+    sized = [(name, len(text.encode()), len(compress(text)) - 18) for name, text in texts.items()]
+    if payload.overlay.placement == "inline":
+        sized.append(("(overlay)", payload.overlay.size, payload.overlay.size))
+    return sorted(sized, key=lambda row: -row[2])
+
+
+def _table(rows: list[tuple[str, int, int]]) -> list[str]:
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"{'part':<{width}} {'bytes':>10} {'compressed':>11}"]
+    return lines + [f"{name:<{width}} {raw:>10,} {packed:>11,}" for name, raw, packed in rows[:20]]
+
+
+def _files_of(
+    checked: Checked,
+    payload: Payload,
+    tarball: Tarball | None,
+    variables: dict[str, str],
+    digest: str,
+    options: Options,
+) -> tuple[dict[str, bytes | Path], Manifest]:
+    identity = checked.source.identity
+    files: dict[str, bytes | Path] = {USERDATA: payload.data, CLOUD_CONFIG: _readable(payload).encode()}
     external = {}
-    if payload.placement == "storage" and tarball is not None:
-        files[OVERLAY] = tarball.data
+    if payload.overlay.placement == "storage" and tarball is not None:
+        files[payload.overlay.file] = tarball.path
         if options.region:
             external["AWSREGION"] = options.region
-        if storage:
-            external["FSS3URL"] = storage
+        if payload.overlay.storage:
+            external["FSS3URL"] = payload.overlay.storage
     files[VARS_ENV] = env_text({**variables, **external}).encode()
     manifest = Manifest(
         name=identity.name,
@@ -112,106 +306,66 @@ def assemble(
         description=identity.description,
         architecture=identity.architecture,
         nonce=payload.nonce,
-        digest=_digest(root),
+        digest=digest,
         commit=options.commit,
-        files={name: FileEntry(len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items())},
-        overlay=Overlay(
-            payload.placement,
-            len(tarball.data) if tarball else 0,
-            tarball.sha256 if tarball else "",
-            storage if payload.placement == "storage" else None,
-        ),
+        files={name: _entry(data, tarball) for name, data in sorted(files.items())},
+        overlay=payload.overlay,
         instance_types=identity.instance_types,
         volume_size=identity.volume_size,
         tags=identity.tags,
-        commands=payload.commands,
+        commands=payload.assembly.commands,
+        parameters=dict(checked.values.public),
         tests=identity.tests,
         timeouts=identity.timeouts,
     )
     return files | {COMPILE_JSON: to_json(manifest).encode()}, manifest
 
 
-def _decide(documents: list[tuple[str, Node]], tarball: own.Tarball | None, root: Path, options: Options) -> Payload:
-    if tarball is None:
-        payload = _payload(documents, None, "none", root)
-        room = USERDATA_LIMIT
-    else:
-        payload = _payload(documents, tarball, "inline", root)
-        room = min(options.inline_limit, USERDATA_LIMIT)
-        if len(payload.data) > room:
-            payload = _payload(documents, tarball, "storage", root)
-            room = USERDATA_LIMIT - _PRESIGNED_URL
-    if len(payload.data) > room:
-        largest = sorted(documents, key=lambda pair: -len(str(pair[1].plain())))[:3]
-        names = ", ".join(f"{name} ({size(len(str(node.plain())))})" for name, node in largest)
-        raise StorageError(
-            f"the user-data has {len(payload.data)} bytes and {room} are allowed",
-            where=root,
-            hint=f"Move content from write_files or scripts into fs/, which can go to S3. The largest parts: {names}",
-        )
-    return payload
+def _entry(data: bytes | Path, tarball: Tarball | None) -> FileEntry:
+    if isinstance(data, bytes):
+        return FileEntry(len(data), hashlib.sha256(data).hexdigest())
+    assert tarball is not None
+    return FileEntry(tarball.size, tarball.sha256)
 
 
-def _payload(documents: list[tuple[str, Node]], tarball: own.Tarball | None, placement: str, root: Path) -> Payload:
-    entries = [("00", own.opening()), ("98_logs", own.closing()), *((_key(name), node) for name, node in documents)]
-    if tarball is not None:
-        entries.append(("50_overlay", own.arrival(tarball, inline=placement == "inline")))
-        entries.append(("51_overlay", own.unpacking(tarball)))
-    entries.sort(key=lambda entry: entry[0].encode())
-    nodes = [node for _, node in entries]
-    nonce = _nonce(merge(nodes), tarball, placement)
-    merged = merge([*nodes, own.verdict_entry(nonce)])
-    config: dict[str, Any] = merged.plain()
-    config["runcmd"], commands = own.announce(merged.value["runcmd"].value, str(root))
-    text = cloud_config_text(config)
-    if text.count(STORAGE_TOKEN) != (1 if placement == "storage" else 0):
-        raise InputError(f"the source contains {STORAGE_TOKEN}, which is reserved", where=root)
-    return Payload(text, compress(text), commands, nonce, placement)
+def _readable(payload: Payload) -> str:
+    """The cloud-config for people and diffs: a document for each merged part, the others named."""
+    texts = []
+    for section in payload.assembly.sections:
+        if section.config is not None:
+            texts.append(config_text(section.config.plain()))
+        else:
+            digest = hashlib.sha256(section.text.encode()).hexdigest()
+            texts.append(f"# {section.name}: {section.content_type}, sha256 {digest}\n")
+    return "---\n".join(texts)
 
 
-def _key(name: str) -> str:
-    return name.removeprefix("cloudinit/")
+def _digest(root: Path, leave_out: set[Path]) -> str:
+    """sha256 over the source's files: names, executable bits, contents. Git's own folder is left out.
 
-
-def _nonce(merged: Node, tarball: own.Tarball | None, placement: str) -> str:
-    """16 hex digits that follow from the content: another payload has another nonce."""
-    content = json.dumps(merged.plain(), sort_keys=True, default=str)
-    parts = [content, tarball.sha256 if tarball else "", placement]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _readable(payload: Payload, tarball: own.Tarball | None) -> str:
-    """The cloud-config for people and diffs: the same document, the inlined overlay named, not spelled out."""
-    if payload.placement != "inline" or tarball is None:
-        return payload.text
-    import base64
-
-    data = base64.b64encode(tarball.data).decode()
-    return payload.text.replace(data, f"({len(tarball.data)} bytes of fs.tgz, sha256 {tarball.sha256})")
-
-
-def _digest(root: Path) -> str:
-    """sha256 over the source's files: names, executable bits, contents. Git's own folder is left out."""
+    :param leave_out: resolved folders that are none of the source's: what compile writes may lie inside it
+    """
     total = hashlib.sha256()
-    for path in sorted(_files(root), key=lambda path: os.fsencode(path.relative_to(root))):
+    for path in sorted(_files(root, leave_out), key=lambda path: os.fsencode(path.relative_to(root))):
         name = os.fsencode(path.relative_to(root))
         if path.is_symlink():
             kind, content = b"link", os.fsencode(path.readlink())
+            total.update(b"%s %d:%s %d:%s" % (kind, len(name), name, len(content), content))
         else:
             kind = b"exec" if path.stat().st_mode & 0o100 else b"file"
-            content = path.read_bytes()
-        total.update(b"%s %d:%s %d:" % (kind, len(name), name, len(content)))
-        total.update(content)
+            entry = describe_file(path)
+            total.update(b"%s %d:%s %d:%s" % (kind, len(name), name, entry.size, entry.sha256.encode()))
     return total.hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, leave_out: set[Path]) -> list[Path]:
     found: list[Path] = []
     for entry in os.scandir(folder):
         if entry.name == ".git":
             continue
         if entry.is_dir(follow_symlinks=False):
-            found += _files(Path(entry.path))
+            if Path(entry.path).resolve() not in leave_out:
+                found += _files(Path(entry.path), leave_out)
         elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
             found.append(Path(entry.path))
     return found

@@ -7,9 +7,9 @@ import json
 import os
 import random
 import shutil
+import struct
 import subprocess
 import tarfile
-from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ import yaml
 
 from jenkins_ami.artifacts import STORAGE_TOKEN, USERDATA_LIMIT, read_compiled
 from jenkins_ami.compile.run import Options, compile_source
-from jenkins_ami.errors import InputError, ScriptError
+from jenkins_ami.errors import InputError
 from jenkins_ami.progress import Progress
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -39,20 +39,22 @@ def config_of(folder: Path) -> dict:
 
 
 def overlay_of(folder: Path) -> tarfile.TarFile:
+    """The packed overlay: the file beside the user-data, or what lies in its gzip header."""
     if (folder / "fs.tgz").is_file():
         data = (folder / "fs.tgz").read_bytes()
     else:
-        (content,) = [f["content"] for f in config_of(folder)["write_files"] if f["path"].endswith("/fs.tgz")]
-        data = b64decode(content)
+        raw = (folder / "userdata.gz").read_bytes()
+        assert raw[3] == 4  # FEXTRA is the only flag
+        length, kind, inner = struct.unpack("<H2sH", raw[10:16])
+        assert (kind, inner) == (b"JA", length - 4)
+        data = raw[16 : 16 + inner]
     return tarfile.open(fileobj=io.BytesIO(data))
 
 
 def commands_of(folder: Path) -> list:
     """The merged runcmd without the announcements."""
     entries = config_of(folder)["runcmd"]
-    return [
-        e for e in entries if not (isinstance(e, str) and e.startswith(("jenkins_ami_step ", ". /var/lib/jenkins-ami")))
-    ]
+    return [e for e in entries if not (isinstance(e, str) and e.startswith(("jenkins_ami_", ". /var/lib/jenkins-ami")))]
 
 
 @pytest.mark.parametrize("example", ["minimal", "web-server", "jenkins-agent"])
@@ -78,6 +80,14 @@ def test_a_git_checkout_and_a_plain_copy_give_the_same_bytes(make_source, compil
         subprocess.run(["git", "-C", source, *argv], check=True)
     second = compiled(source, "second")
     assert (first / "compile.json").read_bytes() == (second / "compile.json").read_bytes()
+
+
+def test_a_target_inside_the_source_is_no_part_of_it(make_source):
+    source = make_source()
+    outside = compile_source(source, source.parent / "out", Options(), Progress())
+    for _ in range(2):
+        inside = compile_source(source, source / ".jenkins-ami", Options(), Progress())
+        assert inside.manifest == outside.manifest
 
 
 def test_lists_append_in_sort_order_and_mappings_merge(make_source, compiled):
@@ -122,7 +132,7 @@ def test_the_overlay_arrives_between_50_and_51_and_install_runs_before_60(make_s
         }
     )
     heads = [c if isinstance(c, str) else Path(c[0]).name for c in commands_of(compiled(source))]
-    assert heads == ["before", "fetch.sh", "between", "overlay.sh", "install.sh", "rm", "after", "sh", "touch"]
+    assert heads == ["before", "fetch.sh", "between", "overlay.sh", "install.sh", "rm", "after", "sh"]
 
 
 def test_shell_scripts_keep_their_place_among_the_commands(make_source, compiled):
@@ -179,13 +189,13 @@ def noise():
 
 def test_an_overlay_goes_inline_as_long_as_the_final_payload_fits(make_source, compiled, noise):
     placements = {}
-    for size in (8_000, 12_000, 13_500, 16_000):
+    for size in (8_000, 12_000, 13_900, 16_000):
         folder = compiled(make_source({"fs/blob": noise(size)}, name=f"s{size}"), f"o{size}")
         manifest = read_compiled(folder).manifest
         placements[size] = manifest.overlay.placement
         assert manifest.files["userdata.gz"].size <= USERDATA_LIMIT
         assert (folder / "fs.tgz").exists() == (manifest.overlay.placement == "storage")
-    assert placements == {8_000: "inline", 12_000: "inline", 13_500: "inline", 16_000: "storage"}
+    assert placements == {8_000: "inline", 12_000: "inline", 13_900: "inline", 16_000: "storage"}
 
 
 def test_inline_limit_gives_the_old_rule(make_source, compiled, noise):
@@ -203,114 +213,39 @@ def test_an_external_overlay_leaves_one_token_for_the_url_and_names_its_storage(
     assert manifest.overlay.storage == "s3://bucket/prefix"
 
 
-def test_the_overlay_keeps_links_empty_folders_dotfiles_and_odd_names(make_source, compiled):
-    source = make_source({"fs/.hidden": "h", "fs/a b/ü\n.txt": "u", f"fs/{'d' * 90}/{'e' * 90}": "long"})
-    (source / "fs/empty").mkdir()
-    (source / "fs/link").symlink_to("/usr/share/doc")
-    (source / "fs/a b/.gitkeep").touch()
-    archive = overlay_of(compiled(source))
-    assert archive.getnames() == [
-        ".hidden",
-        "a b",
-        "a b/ü\n.txt",
-        "d" * 90,
-        f"{'d' * 90}/{'e' * 90}",
-        "empty",
-        "link",
-    ]
-    assert archive.getmember("link").linkname == "/usr/share/doc"
-    assert {(m.uid, m.gid, m.uname, m.gname, m.mtime) for m in archive} == {(0, 0, "root", "root", 0)}
-
-
-def test_modes_are_kept_but_for_write_permission_of_others(make_source, compiled):
-    source = make_source({"fs/secret": "", "fs/tool": "", "fs/loose": ""})
-    for name, mode in {"secret": 0o600, "tool": 0o755, "loose": 0o666}.items():
-        (source / "fs" / name).chmod(mode)
-    modes = {m.name: m.mode for m in overlay_of(compiled(source))}
-    assert modes == {"secret": 0o600, "tool": 0o755, "loose": 0o644}
-
-
 def test_install_sh_travels_in_the_tarball_and_needs_no_overlay(make_source, compiled):
     folder = compiled(make_source({"script/install.sh": "#!/bin/sh\necho hi\n"}))
     member = overlay_of(folder).getmember("var/lib/jenkins-ami/install.sh")
     assert member.mode == 0o700
 
 
-def test_the_readable_config_names_the_overlay_instead_of_spelling_it_out(make_source, compiled, noise):
-    text = (compiled(make_source({"fs/blob": noise(9_000)})) / "cloud-config.yaml").read_text()
-    assert "bytes of fs.tgz, sha256" in text
+def test_the_readable_config_is_the_payload_without_the_overlay(make_source, compiled, noise):
+    folder = compiled(make_source({"fs/blob": noise(9_000)}))
+    text = (folder / "cloud-config.yaml").read_text()
+    assert text == gzip.decompress((folder / "userdata.gz").read_bytes()).decode()
     assert max(map(len, text.splitlines())) < 300
-    yaml.safe_load(text)
 
 
-# script/compile.sh
+def test_what_an_inlined_overlay_costs_is_its_own_size(make_source, compiled, noise):
+    small = compiled(make_source({"fs/blob": noise(1)}, name="little"), "small")
+    large = compiled(make_source({"fs/blob": noise(9_000)}, name="much"), "large")
+    sizes = {f: (f / "userdata.gz").stat().st_size - read_compiled(f).manifest.overlay.size for f in (small, large)}
+    assert abs(sizes[small] - sizes[large]) < 32
 
 
-def test_compile_sh_makes_files_and_variables_and_leaves_the_source_alone(make_source, compiled):
-    script = (
-        '#!/bin/sh\nset -eu\necho building >&2\nmkdir -p fs/etc\necho "$AMI_NAME $AMI_VERSION $FLAVOUR" >fs/etc/made\n'
-        "printf '#cloud-config\\nruncmd: [made]\\n' >cloudinit/20_made.yml\necho KEY=value with spaces\necho OTHER=\n"
-    )
-    env = "NAME=test\nVERSION=1.0\nBASE=scratch\nFLAVOUR=sweet\n"
-    source = make_source(
-        {"script/compile.sh": script, "cloudinit/10_a.yml": "#cloud-config\nruncmd: [given]\n"}, env=env
-    )
-    folder = compiled(source)
-    assert (folder / "vars.env").read_text() == "KEY=value with spaces\nOTHER=\n"
-    assert overlay_of(folder).extractfile("etc/made").read() == b"test 1.0 sweet\n"
-    assert commands_of(folder)[:2] == ["given", "made"]
-    assert sorted(p.name for p in source.iterdir()) == ["ami.env", "cloudinit", "script"]
+def test_the_instance_cuts_the_overlay_out_of_the_user_data(make_source, compiled, noise, tmp_path):
+    folder = compiled(make_source({"fs/blob": noise(5_000)}))
+    (command,) = [entry for entry in config_of(folder)["runcmd"] if "user-data.txt" in entry]
+    here = command.replace("/var/lib/cloud/instance/user-data.txt", str(folder / "userdata.gz"))
+    subprocess.run(["sh", "-c", here.replace("/var/lib/jenkins-ami/fs.tgz", str(tmp_path / "cut"))], check=True)
+    assert hashlib.sha256((tmp_path / "cut").read_bytes()).hexdigest() == read_compiled(folder).manifest.overlay.sha256
 
 
-def test_compile_sh_sees_nothing_of_the_callers_environment(make_source, compiled, monkeypatch):
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("GERRIT_PASSWORD", "secret")
-    script = "#!/bin/sh\nmkdir fs; env >fs/env\n"
-    folder = compiled(make_source({"script/compile.sh": script}))
-    seen = overlay_of(folder).extractfile("env").read().decode()
-    assert {line.split("=")[0] for line in seen.splitlines()} <= {
-        "PATH",
-        "HOME",
-        "LANG",
-        "PWD",
-        "OLDPWD",
-        "SHLVL",
-        "_",
-        "AMI_NAME",
-        "AMI_VERSION",
-        "NAME",
-        "VERSION",
-        "BASE",
-    }
-
-
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [
-        ("#!/bin/sh\necho broken >&2\nexit 3\n", "compile.sh exited with 3"),
-        ("#!/bin/sh\necho hello world\n", "compile.sh printed 'hello world', which is not KEY=VALUE"),
-        ("#!/no/such/interpreter\n", "compile.sh could not be started"),
-        ("#!/bin/sh\nkill -9 $$\n", "compile.sh was ended by SIGKILL"),
-    ],
-    ids=["fails", "prints", "interpreter", "killed"],
-)
-def test_a_failing_compile_sh_says_how(script, message, make_source, compiled):
-    source = make_source({"script/compile.sh": script})
-    (source / "script/compile.sh").chmod(0o755)
-    with pytest.raises(ScriptError) as caught:
-        compiled(source)
-    assert caught.value.what.startswith(message)
-    assert str(caught.value.where) == str(source / "script/compile.sh")
-
-
-def test_a_compile_sh_that_hangs_is_ended_with_all_it_started(make_source, compiled, tmp_path):
-    pid_file = tmp_path / "pid"
-    script = f"#!/bin/sh\nsleep 1000 & echo $! >{pid_file}\nwait\n"
-    source = make_source({"script/compile.sh": script, "ami.yaml": "timeouts: {compile: 1}\n"})
-    with pytest.raises(ScriptError, match="did not end within 1 s"):
-        compiled(source)
-    status = Path(f"/proc/{pid_file.read_text().strip()}/stat")
-    assert not status.exists() or status.read_text().split()[2] == "Z"
+def test_the_old_environment_still_names_storage_and_region(make_source, cli, tmp_path, noise, monkeypatch):
+    monkeypatch.setenv("AWSREGION", "eu-west-1")
+    monkeypatch.setenv("S3URL", "s3://bucket/old")
+    assert cli("compile", make_source({"fs/blob": noise(40_000)}), tmp_path / "out") == 0
+    assert (tmp_path / "out" / "vars.env").read_text() == "AWSREGION=eu-west-1\nFSS3URL=s3://bucket/old\n"
 
 
 # reading it back

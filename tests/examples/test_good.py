@@ -152,12 +152,3 @@ def test_an_overlay_too_large_to_inline_arrives_and_the_instance_saw_the_bytes_t
     seen = re.sub(r"'http[^']*'", "URL", written.replace(token, "'http'"))  # what the command on the instance hashes
     assert hashlib.sha256(seen.encode()).hexdigest() in console
     assert "X-Amz-Signature=" not in console.replace("X-Amz-Signature=***", "")
-
-
-def test_the_inline_payload_reaches_the_instance_byte_for_byte(make_source, local_state, tmp_path):
-    text = "#cloud-config\nruncmd:\n  - sha256sum /var/lib/cloud/instance/user-data.txt\n"
-    source = make_source({"cloudinit/60_look.yml": text}, env="NAME=inline\nVERSION=1.0\nBASE=scratch\n")
-    output = tmp_path / "out"
-    done = jenkins_ami("bake", source, "--local", "--state", local_state, "-o", output)
-    assert done.returncode == 0, done.stderr
-    assert hashlib.sha256((output / "userdata.gz").read_bytes()).hexdigest() in (output / "console.log").read_text()
