@@ -62,6 +62,11 @@ def one_line(text: str) -> str:
     return visible(" ".join(re.split(r"[ \t\r\n]+", text.strip(" \t\r\n"))))
 
 
+def without_stop(text: str) -> str:
+    """A sentence without its full stop; ``../..`` and ``…`` keep their dots."""
+    return re.sub(r"(?<=[^./])\.\Z", "", text)
+
+
 class AmiError(Exception):
     """An error with an explanation.
 
@@ -89,12 +94,12 @@ class AmiError(Exception):
 
     def line(self) -> str:
         """``what, where (file:line:col). hint.`` on one line."""
-        text = self.what.rstrip(".")
+        text = without_stop(self.what)
         if self.where is not None:
             text += f" ({self.where})"
         text += "."
         if self.hint:
-            text += f" {self.hint.rstrip('.')}."
+            text += f" {without_stop(self.hint)}."
         return one_line(text)
 
     def as_dict(self) -> dict[str, object]:

@@ -72,6 +72,9 @@ billions, which any later step would have to spell out.)"""
 
 _BAD_SCALAR = (ValueError, OverflowError, IndexError, AttributeError, TypeError, KeyError)
 """What PyYAML's constructors raise for ``!!int ''``, ``!!float x``, a date that is none, bad base64."""
+_BYTE_ORDER_MARK = "\ufeff"
+_LONE_TAG = re.compile(r"(?:^|[-:?,\[{]) *!(?=[\s,\]}]|\Z)", re.MULTILINE)
+"""``!`` by itself: libyaml takes the value for a text, PyYAML (and so cloud-init) for what it looks like."""
 _UNKNOWN_TAG = re.compile(r"could not determine a constructor for the tag ('.*')")
 _YAML_HINTS = {
     "mapping values are not allowed": "Quote a text that contains ': ', or mend the indentation",
@@ -106,8 +109,10 @@ def parse(text: str | bytes, file: str | Path, *, line: int = 1, column: int = 1
     """
     import yaml
 
-    loader_class = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     text = decode(text, file) if isinstance(text, bytes) else text
+    if (at := text.find(_BYTE_ORDER_MARK, 1)) > 0:  # libyaml skips it, PyYAML does not
+        raise _not_allowed(_BYTE_ORDER_MARK, text[:at], Location(file, line, column))
+    loader_class = yaml.SafeLoader if _LONE_TAG.search(text) else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     reading = _Reading(file, line, column, {})
     try:
         loader = loader_class(text)
@@ -121,10 +126,9 @@ def parse(text: str | bytes, file: str | Path, *, line: int = 1, column: int = 1
     except yaml.MarkedYAMLError as error:
         raise _explained(error, text, reading) from error
     except yaml.reader.ReaderError as error:  # its position counts bytes or characters, depending on the loader
-        code = error.character if isinstance(error.character, int) else ord(error.character)
-        before = text[: max(text.find(chr(code)), 0)]
-        at = _after(before, Location(file, line, column))
-        raise InputError(f"character U+{code:04X} is not allowed in YAML", where=at, hint="Remove it") from error
+        char = chr(error.character) if isinstance(error.character, int) else error.character
+        before = text[: max(text.find(char), 0)]
+        raise _not_allowed(char, before, Location(file, line, column)) from error
     except UnicodeEncodeError as error:
         raise InputError("half of a surrogate pair is no character", where=Location(file, line)) from error
     except RecursionError:
@@ -144,6 +148,11 @@ def decode(data: bytes, file: str | Path) -> str:
             raise InputError("UTF-16, not UTF-8 text", where=Location(file, 1), hint=hint) from error
         at = _after(data[: error.start].decode("utf-8"), Location(file, 1, 1))
         raise InputError("not UTF-8 text", where=at, hint=hint) from error
+
+
+def _not_allowed(char: str, before: str, start: Location) -> InputError:
+    what = f"character U+{ord(char):04X} is not allowed in YAML"
+    return InputError(what, where=_after(before, start), hint="Remove it")
 
 
 def _after(text: str, start: Location) -> Location:

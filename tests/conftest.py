@@ -1,15 +1,19 @@
-"""Fixtures for all tests: AMI sources as files, the command line, the base image, a local cloud's state."""
+"""Fixtures for all tests: AMI sources, the command line, cloud-init itself, the base image, a local cloud's state."""
 
 from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from jenkins_ami.cli import main
+from jenkins_ami.paths import cache_dir
+from jenkins_ami.process import ProcessError, run
+from tests.compile.reading import Judge
 
 # A run that was started in the background (`&`, nohup, some CI) ignores these signals, and so would all that it starts.
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -65,6 +69,34 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 
 @pytest.fixture(scope="session")
+def cloud_init() -> Path:
+    """The folder that holds the package ``cloudinit``. Downloaded once; needs the libraries of the extra ``test``."""
+    home = cache_dir() / "cloud-init-deb"
+    if not home.is_dir():
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent, prefix=".cloud-init-deb.") as name:
+            work = Path(name)
+            try:
+                run(["apt-get", "download", "cloud-init"], cwd=work)
+            except ProcessError:  # no package lists, or old ones
+                run(["apt-get", "update"])
+                run(["apt-get", "download", "cloud-init"], cwd=work)
+            (package,) = work.glob("*.deb")
+            run(["dpkg-deb", "-x", package, work / "root"])
+            try:
+                (work / "root").rename(home)
+            except OSError:  # another worker was faster
+                assert home.is_dir()
+    return home / "usr/lib/python3/dist-packages"
+
+
+@pytest.fixture(scope="session")
+def judge(cloud_init: Path, tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    """cloud-init's own reading of user-data, in this process."""
+    return Judge(cloud_init, tmp_path_factory.mktemp("judge"))
+
+
+@pytest.fixture(scope="session")
 def local_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state folder of a local cloud, shared by all tests (and workers) of a run, with the base image in it.
 
@@ -84,7 +116,6 @@ def local_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def base_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bootable Debian from the default scratch spec, as a raw disk. Its packages come from the usual cache."""
-    from jenkins_ami.paths import cache_dir
     from jenkins_ami.progress import Progress
     from jenkins_ami.scratch.image import build_image
     from jenkins_ami.scratch.spec import load_spec

@@ -228,5 +228,5 @@ def test_merge_keys_and_aliases_read_as_safe_load_does():
 
 
 def test_a_second_document_is_refused():
-    with pytest.raises(InputError, match="expected a single document"):
+    with pytest.raises(InputError, match="a second document begins here"):
         yamlfile.parse("a: 1\n---\nb: 2\n", "f.yml")

@@ -61,7 +61,8 @@ def _lines(form: str, findings: Sequence[Finding], document: dict[str, Any]) -> 
 def work_tree(source: Path) -> Path | None:
     """The top of the Git work tree that ``source`` lies in."""
     start = Path(os.path.abspath(source))  # noqa: PTH100  (links are not followed: findings name them)
-    return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), None)
+    # os.path.exists is false for whatever cannot be looked at; Path.exists raises
+    return next((folder for folder in (start, *start.parents) if os.path.exists(folder / ".git")), None)  # noqa: PTH110
 
 
 def _changed(tree: Path | None, base: Path, progress: Progress) -> set[str] | None:

@@ -197,10 +197,13 @@ def finish(assembly: Assembly, nonce: str, words: Sequence[str]) -> Assembly:
     :param words: further arguments of ``verdict.sh``
     """
     *rest, last = assembly.sections
-    assert last.config is not None, "the closing addition is in a cloud-config, the last section of all"
+    if last.config is None or last.merge_type != APPEND:  # a part named 99_… that is not merged here
+        nothing = Node({}, Location(f"{own.COMPILE}99_verdict"), {})
+        rest, last = [*rest, last], Section("cloud-config", "text/cloud-config", nothing, merge_type=APPEND)
+    assert last.config is not None
     count = len(assembly.commands)
     complete = place(f"jenkins_ami_complete {count}", Location(f"{own.COMPILE}99_verdict"))
-    runcmd = last.config.value["runcmd"]
+    runcmd = last.config.value.get("runcmd") or place([], complete.where)
     power: Mapping[str, Any] = own.verdict_config(nonce, words).value
     values = {**last.config.value, "runcmd": Node([*runcmd.value, complete], runcmd.where), **power}
     config = Node(values, last.config.where, last.config.keys)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .. import __version__
-from ..errors import Location, one_line
+from ..errors import Location, one_line, without_stop
 from ..findings import ERROR, WARNING, Finding, Fix
 
 FORMATS = ("text", "json", "sarif", "gerrit")
@@ -66,8 +66,8 @@ def as_text(findings: Sequence[Finding]) -> list[str]:
 
 def message(finding: Finding) -> str:
     """``error: what. hint. [rule]`` on one line."""
-    hint = f" {finding.hint.rstrip('.')}." if finding.hint else ""
-    return one_line(f"{finding.level}: {finding.what.rstrip('.')}.{hint} [{finding.rule}]")
+    hint = f" {without_stop(finding.hint)}." if finding.hint else ""
+    return one_line(f"{finding.level}: {without_stop(finding.what)}.{hint} [{finding.rule}]")
 
 
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Merge cloud-config documents, each value with its place and its past.
 
-Two ways. A part that states ``merge_how``, ``merge_type`` or ``X-Merge-Type`` is merged onto what came before exactly as
-cloud-init would (``cloudinit.mergers``: ``m_dict``, ``m_list``, ``m_str``). A part that states nothing is merged by the
-project's default: lists append, mappings merge deeply, and two parts that set the same scalar to different values are
+Two ways. A part that states ``merge_how``, ``merge_type`` or ``X-Merge-Type`` is merged onto what came before exactly
+as cloud-init would (``cloudinit.mergers``: ``m_dict``, ``m_list``, ``m_str``). A part that states nothing is merged by
+the project's default: lists append, mappings merge deeply, and two parts that set one scalar to different values are
 an error that names both, or, by ``merge: {scalars: first|last}``, one of them wins. (cloud-init's own default lets a
 later part replace whole lists: one late ``runcmd`` wipes all earlier ones.)
 """

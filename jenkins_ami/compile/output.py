@@ -50,7 +50,7 @@ def work_folder(target: Path) -> Iterator[Path]:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent.absolute()))
     except OSError as error:
         raise HostError(
             f"the target cannot be written: {error.strerror}", where=target, hint="Choose a folder that you may write"

@@ -42,8 +42,8 @@ def config_text(config: dict[str, Any]) -> str:
 def text_of(sections: Sequence[Section]) -> str:
     """The user-data as text: the one cloud-config alone, or a MIME message.
 
-    cloud-init takes for a message whatever has ``mime-version:`` in its first 4,096 bytes (``user_data.convert_string``),
-    a cloud-config that writes such a file included; then the message is a real one.
+    cloud-init takes for a message whatever has ``mime-version:`` in its first 4,096 bytes
+    (``user_data.convert_string``), a cloud-config that writes such a file included; then the message is a real one.
     """
     if len(sections) == 1 and sections[0].config is not None:
         text = config_text(sections[0].config.plain())

@@ -14,6 +14,7 @@ from ..errors import InputError, Location
 
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=")
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+_TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019"
 _ESCAPED_IN_QUOTES = '$`"\\'
 _BYTE_ORDER_MARK = "\ufeff"
 _CONTROL = re.compile(rf"\A{_BYTE_ORDER_MARK}|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
@@ -107,7 +108,7 @@ def _value(line: str, start: int, where: Location, known: dict[str, Assignment])
             rest = line[at:].lstrip()
             if rest and not rest.startswith("#"):
                 what, hint = f"'{rest[:30].rstrip()}' after the value", "Quote a value that contains spaces"
-                if any(quote in line for quote in "“”„‘’"):
+                if any(quote in line for quote in _TYPOGRAPHIC):
                     hint += " with \" or ': a shell knows no other quotes"
                 raise refuse(what, len(line) - len(rest), hint)
             break

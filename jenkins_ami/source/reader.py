@@ -38,7 +38,7 @@ def read_source(root: Path) -> AmiSource:
     readers: dict[str, Callable[[], object]] = {
         "identity": lambda: read_identity(root),
         "parts": lambda: _parts(root),
-        "overlay": lambda: _folder(root / "fs", (root / "fs").resolve()),  # a link: compile.members looks where to
+        "overlay": lambda: _folder(root / "fs", root),
         "compile_script": lambda: _file(root / "script" / "compile.sh", root),
         "install_script": lambda: _file(root / "script" / "install.sh", root),
     }

@@ -102,7 +102,7 @@ BAD = {
     ),
     "tag that is no text": (
         "environments: {dev: {region: us-east-1, tags: {a: 1}}}",
-        "'tags' maps 'a' to a whole number",
+        "'a' of 'tags' is a whole number, not a text",
     ),
     "bad name": ("environments: {'a b': {region: us-east-1}}", "'a b' is no name (e.yaml:1:16)."),
     "local": ("environments: {local: {region: us-east-1}}", "'local' always means the local cloud (e.yaml:1:16)."),

@@ -53,7 +53,7 @@ def test_the_summary_counts(levels, text):
 
 def test_a_name_that_is_no_unicode_can_be_printed():
     (line, _) = as_text([Finding("overlay", ERROR, "bad", Location("/src/a\udcff"))])
-    assert line == "/src/a?: error: bad. [overlay]"
+    assert line == "/src/a\\xff: error: bad. [overlay]"
 
 
 def test_json_has_all_of_it_and_survives_a_round_trip():

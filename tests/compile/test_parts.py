@@ -170,6 +170,35 @@ def test_what_an_include_brings_stands_where_the_include_stood(make_source, tmp_
     assert config["power_state"]["mode"] == "poweroff"
 
 
+LATE = {
+    "a template": {"cloudinit/99_t.yml": "## template: jinja\n#cloud-config\nruncmd: [t]\n"},
+    "an include": {"cloudinit/99_i.txt": "#include\nhttp://127.0.0.1:1/x\n"},
+    "a part that states its merging, after a template": {
+        "cloudinit/99_t.yml": "## template: jinja\n#cloud-config\nruncmd: [t]\n",
+        "cloudinit/99_u.yml": "#cloud-config\nmerge_how: list(prepend)+dict(recurse_list)\nruncmd: [u]\n",
+    },
+    "a part without commands, after a template": {
+        "cloudinit/99_t.yml": "## template: jinja\n#cloud-config\nruncmd: [t]\n",
+        "cloudinit/99_u.yml": "#cloud-config\npackages: [u]\n",
+    },
+}
+
+
+@pytest.mark.parametrize("files", LATE.values(), ids=LATE)
+def test_the_verdict_is_the_last_command_whatever_the_last_part_is(files, make_source, tmp_path, judge):
+    compile_source(make_source(files), tmp_path / "out", Options(), Progress())
+    text = __import__("gzip").decompress((tmp_path / "out" / "userdata.gz").read_bytes())
+    text = text.replace(b"Content-Type: text/jinja2", b"Content-Type: text/cloud-config")
+    if b"text/x-include-url" in text:
+        begin = text.index(b"Content-Type: text/x-include-url")
+        end = text.index(b"\n--", begin)
+        text = text[:begin] + b"Content-Type: text/cloud-config\n\n#cloud-config\nruncmd: [t]\n" + text[end:]
+    config = judge.config(text)
+    assert config["runcmd"][-1].startswith("jenkins_ami_complete ")
+    assert "t" in config["runcmd"]
+    assert config["power_state"]["mode"] == "poweroff"
+
+
 def test_a_template_of_a_script_is_rendered_in_its_place(read):
     config, _ = read(
         {

@@ -611,8 +611,8 @@ MADE = [
         "rm ami.env; ln -s /etc/passwd ami.env",
         "compile.sh changed ami.env, which was read before it ran (src/ami.env). Change fs/ and cloudinit/ only.",
     ),
-    ("touch fs", "fs is a file, not a folder; compile.sh made it (src/fs)."),
-    ("mkdir script/install.sh", "install.sh is not a file; compile.sh made it (src/script/install.sh)."),
+    ("touch fs", "fs is a file, not a folder; compile.sh made it (src/fs). Move it away."),
+    ("mkdir script/install.sh", "install.sh is not a file; compile.sh made it (src/script/install.sh). Move it away."),
     (
         "ln -s /etc/passwd script/install.sh",
         "the link leads out of the AMI source; compile.sh made it (src/script/install.sh). Put the file itself here.",

@@ -55,6 +55,8 @@ SIZE_HINT = "Give a whole number and a unit: 1536M, 4G, 1T."
 PACKAGE_HINT = "Debian's names have lower-case letters, digits, '+', '-' and '.'."
 HOST_HINT = "Use lower-case letters, digits and '-', 63 at most."
 URL_HINT = "Give a URL that begins with http:// or https://."
+LIST_HINT = "Write [ ] around it, or '- ' before it."
+KEYS = "Its keys: name, suite, architecture, size, packages, hostname, mirror."
 
 BAD = {
     "unknown key": ("sizes: 2G", "1:1", "a scratch spec has no key 'sizes'", "Did you mean 'size'."),
@@ -64,8 +66,8 @@ BAD = {
         "a scratch spec has no key 'colour'",
         "Known: architecture, hostname, mirror, name, packages, size, suite.",
     ),
-    "a list": ("- size", "1:1", "a scratch spec is a list, not a mapping", ""),
-    "a text": ("debian", "1:1", "a scratch spec is a text, not a mapping", ""),
+    "a list": ("- size", "1:1", "a scratch spec is a list, not a mapping", KEYS),
+    "a text": ("debian", "1:1", "a scratch spec is a text, not a mapping", KEYS),
     "size without a unit": ("size: 2", "1:7", "'size' is a whole number, not a text", "Put it in quotes."),
     "size in a wrong unit": ("size: 2GB", "1:7", "'2GB' is not a possible size", SIZE_HINT),
     "size with a fraction": ("size: 1.5G", "1:7", "'1.5G' is not a possible size", SIZE_HINT),
@@ -88,7 +90,7 @@ BAD = {
     "hostname with a dot": ("hostname: a.b", "1:11", "'a.b' is not a possible hostname", HOST_HINT),
     "hostname ends in -": ("hostname: a-", "1:11", "'a-' is not a possible hostname", HOST_HINT),
     "hostname with a line": ('hostname: "a\\nb"', "1:11", "'a b' is not a possible hostname", HOST_HINT),
-    "packages a text": ("packages: jq", "1:11", "'packages' is a text, not a list", ""),
+    "packages a text": ("packages: jq", "1:11", "'packages' is a text, not a list", LIST_HINT),
     "package a number": ("packages:\n- 7", "2:3", "'packages' has an entry that is a whole number, not a text", ""),
     "package an option": ("packages: [-o]", "1:12", "'-o' is not a possible package", PACKAGE_HINT),
     "package two in one": ("packages: ['jq,vim']", "1:12", "'jq,vim' is not a possible package", PACKAGE_HINT),

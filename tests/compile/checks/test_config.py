@@ -72,7 +72,7 @@ BAD = {
     ),
     "version as a float": (
         "packages:\n  - [nginx, 1.22]",
-        f"{TYPE} 3:13: an entry of 'packages' is a float, not a text. Put it in quotes.",
+        f"{TYPE} 3:13: an entry of 'packages' is a number, not a text. Put it in quotes.",
     ),
     "quoted boolean": (
         'package_update: "yes"',
