@@ -227,6 +227,13 @@ def test_merge_keys_and_aliases_read_as_safe_load_does():
     assert yamlfile.parse(text, "f").plain() == yaml.safe_load(text)
 
 
+def test_an_exclamation_mark_alone_is_read_as_cloud_inits_own_reader_does():
+    import yaml
+
+    text = "a: !\nb: ! 12\nc: [! 1, {d: ! }]\nd: |\n  if ! true; then\n"
+    assert yamlfile.parse(text, "f").plain() == yaml.safe_load(text)
+
+
 def test_a_second_document_is_refused():
     with pytest.raises(InputError, match="a second document begins here"):
         yamlfile.parse("a: 1\n---\nb: 2\n", "f.yml")

@@ -409,6 +409,10 @@ YAML_ERRORS: Table = {
     ),
     "a key that is a boolean": (config("on: x\n"), "key True is not a text ({part}:2:1). Put it in quotes."),
     "a key that is a number": (config("1: x\n"), "key 1 is not a text ({part}:2:1). Put it in quotes."),
+    "a byte order mark in the middle, as after joining two files": (
+        config("hostname: a\n\ufefflocale: b\n"),
+        "character U+FEFF is not allowed in YAML ({part}:3:1). Remove it.",
+    ),
     "a control character": (
         config("hostname: a\x01b\n"),
         "character U+0001 is not allowed in YAML ({part}:2:12). Remove it.",
