@@ -18,10 +18,11 @@ from ..findings import Findings
 from ..source.model import Strictness
 from ..yamlfile import Node
 from . import own
+from .kinds import BOOTHOOK, CONFIG, HANDLER, INCLUDE, JINJA_CONFIG, OTHER
 from .merge import Document, insert, merge, place, short
 from .mergers import Mergers
 from .own import Addition
-from .parts import BOOTHOOK, CONFIG, HANDLER, INCLUDE, JINJA_CONFIG, OTHER, Loaded, states_merging
+from .parts import Loaded, states_merging
 
 APPEND = "list(append)+dict(no_replace,recurse_list)+str()"
 """The project's default in cloud-init's words, for what cannot be compared at compile: the first scalar stays."""

@@ -15,9 +15,10 @@ from importlib import resources
 from ..artifacts import STORAGE_TOKEN, Overlay
 from ..errors import Location
 from ..yamlfile import Node
+from .kinds import FREQUENCIES, JINJA_SCRIPT
 from .merge import place
 from .overlay import Tarball
-from .parts import FREQUENCIES, JINJA_SCRIPT, Loaded
+from .parts import Loaded
 
 HERE = "/var/lib/jenkins-ami"
 INSTALL_SCRIPT = f"{HERE}/install.sh"

@@ -1,8 +1,8 @@
 """Read the files of ``cloudinit/``: what kind of part each one is, as cloud-init's handlers would tell.
 
-An archive or a MIME message is taken apart here, so that what follows sees single parts. cloud-init drops what it does
-not recognise or cannot parse with a warning and goes on, so a build would look successful without it. Here all of that
-is refused. (Facts: ``cloudinit/handlers/__init__.py``, ``cloudinit/user_data.py``.)
+An archive or a MIME message is taken apart (``containers``), so that what follows sees single parts. cloud-init drops
+what it does not recognise or cannot parse with a warning and goes on, so a build would look successful without it. Here
+all of that is refused. (Facts: ``cloudinit/handlers/__init__.py``, ``cloudinit/user_data.py``.)
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ast
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,56 +20,34 @@ from ..findings import Findings
 from ..source.model import AmiSource, Parameter, Part
 from ..source.parameters import Values
 from ..yamlfile import Node, decode, parse
+from .containers import Raw, archive, is_message, message_parts
+from .kinds import (
+    BOOTHOOK,
+    CONFIG,
+    CONTENT_TYPES,
+    FREQUENCIES,
+    HANDLER,
+    HEADERS,
+    INCLUDE,
+    JINJA_CONFIG,
+    JINJA_SCRIPT,
+    OTHER,
+    SCRIPT,
+    TYPES,
+    kind_of_text,
+)
 from .merge import HOW_KEYS, stated_mergers
 from .mergers import Mergers
 from .template import parse_config, render_config, render_text
 
-CONFIG, SCRIPT, BOOTHOOK, HANDLER = "cloud-config", "script", "boothook", "part-handler"
-JINJA_CONFIG, JINJA_SCRIPT, INCLUDE, OTHER = "jinja-config", "jinja-script", "include", "other"
-FREQUENCIES = ("per-boot", "per-instance", "per-once")
-
-_TYPES = {
-    "text/cloud-config": CONFIG,
-    "text/x-shellscript": SCRIPT,
-    "text/cloud-boothook": BOOTHOOK,
-    "text/part-handler": HANDLER,
-    "text/x-include-url": INCLUDE,
-    "text/x-include-once-url": INCLUDE,
-    "text/jinja2": "jinja",
-    "text/cloud-config-archive": "archive",
-    "text/cloud-config-jsonp": "jsonp",
-    **{f"text/x-shellscript-{frequency}": frequency for frequency in FREQUENCIES},
-}
-_CONTENT_TYPES = {kind: content_type for content_type, kind in reversed(_TYPES.items())}
 _GUESSED = ("", "text/plain", "text/x-not-multipart")
 """Types that say nothing: cloud-init looks at the content (``user_data.TYPE_NEEDED``)."""
-_HEADERS = (
-    ("#cloud-config-archive", "archive"),
-    ("#cloud-config-jsonp", "jsonp"),
-    ("#cloud-config", CONFIG),
-    ("#cloud-boothook", BOOTHOOK),
-    ("#part-handler", HANDLER),
-    ("#include", INCLUDE),
-    ("## template: jinja", "jinja"),
-    ("#!", SCRIPT),
-)
-"""What a part may begin with (``handlers.INCLUSION_TYPES_MAP``), longest first where one begins another."""
-_MEANT = ("#cloud-config", "#!/bin/sh", *(header for header, _ in _HEADERS if header not in ("#cloud-config", "#!")))
+_MEANT = ("#cloud-config", "#!/bin/sh", *(header for header, _ in HEADERS if header not in ("#cloud-config", "#!")))
 """As they are written in full."""
 _OF_SUFFIX = {".sh": "#!/bin/sh", ".py": "#part-handler", ".txt": "#include", ".mime": "MIME-Version: 1.0"}
 """What is meant to begin a file of that name, where it is no cloud-config."""
-_MIME = re.compile(rb"\A(?:[A-Za-z-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)+\r?\n")
 _LAUNCH_INDEX = "a launch-index other than 0: a build launches one instance, which would not get this part"
 _POWER_STATE = "'power_state' belongs to compile: the power-off is the proof of success"
-_COMPRESSED = ("gzip", "gunzip", "compress")
-_DEFECTS = {
-    "CloseBoundaryNotFoundDefect": "its last line, --BOUNDARY--, is missing",
-    "StartBoundaryNotFoundDefect": "no part begins with --BOUNDARY",
-    "NoBoundaryInMultipartDefect": "its Content-Type states no boundary",
-    "MultipartInvariantViolationDefect": "it is multipart and has no parts",
-    "MissingHeaderBodySeparatorDefect": "no empty line ends its headers",
-}
-"""What the classes of ``email.errors`` mean."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +55,7 @@ class Loaded:
     """One part.
 
     :ivar name: ``cloudinit/10_x.yml``; an entry of an archive or message has its number after it, ``…#2``
-    :ivar kind: one of this module's names
+    :ivar kind: one of the names in ``kinds``
     :ivar where: the first line of ``text`` in the file as the user named it
     :ivar text: all of it, header included, lines ending in ``\\n``
     :ivar config: of a cloud-config, the document without what it states about merging
@@ -97,19 +75,6 @@ class Loaded:
     def file(self) -> str:
         """The file's name without its folder: the instance sees the part under this name, and in this order."""
         return PurePosixPath(self.name).name
-
-
-@dataclass(frozen=True)
-class _Raw:
-    """A part whose kind is not known yet: declared type (may be empty), headers in lower case, and the text."""
-
-    name: str
-    where: Location
-    text: str
-    declared: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    nested: bool = False
-    variables: Mapping[str, object] | None = None
 
 
 def load_parts(source: AmiSource, root: Path, values: Values, findings: Findings) -> tuple[Loaded, ...]:
@@ -143,7 +108,7 @@ def _typed(declared: Sequence[Parameter], values: Values) -> dict[str, object]:
     return typed
 
 
-def _open(part: Part, real_root: Path, shown: Path, variables: Mapping[str, object]) -> Iterator[_Raw]:
+def _open(part: Part, real_root: Path, shown: Path, variables: Mapping[str, object]) -> Iterator[Raw]:
     """The file's parts: itself, or what an archive or MIME message in it holds."""
     if not part.path.resolve().is_relative_to(real_root.resolve()):
         raise InputError("the link leads out of the AMI source", where=shown, hint="Put the file itself here")
@@ -153,28 +118,28 @@ def _open(part: Part, real_root: Path, shown: Path, variables: Mapping[str, obje
         raise InputError(f"cannot be read: {error.strerror}", where=shown) from error
     if not data.strip():
         raise InputError("the file is empty", where=shown, hint="Remove it, or give it content")
-    if _MIME.match(data) and not data.startswith((b"#", b"-")) and b"ontent-" in data[:4096].replace(b"C", b"c"):
-        yield from _message(part.name, data, shown)
+    if is_message(data):
+        yield from message_parts(part.name, data, shown)
         return
     text = decode(data, shown)
     where = Location(shown, 1, 1)
     if part.path.suffix == ".j2":
-        if _kind_of(text) == CONFIG:
-            yield _Raw(part.name, where, text, variables=variables)
+        if kind_of_text(text) == CONFIG:
+            yield Raw(part.name, where, text, variables=variables)
         else:
             rendered = render_text(text, variables, where, quote="shell")
             if not rendered.strip():
                 hint = "Put its conditions inside the script"
                 raise InputError("nothing is left of the template once it is rendered", where=where, hint=hint)
-            yield _Raw(part.name, where, rendered)
+            yield Raw(part.name, where, rendered)
         return
     frequency = _frequency(part.name)
     if frequency:
-        yield _Raw(part.name, where, text, f"text/x-shellscript-{frequency}")
-    elif _kind_of(text) == "archive":
-        yield from _archive(part.name, text, shown)
+        yield Raw(part.name, where, text, f"text/x-shellscript-{frequency}")
+    elif kind_of_text(text) == "archive":
+        yield from archive(part.name, text, shown)
     else:
-        yield _Raw(part.name, where, text)
+        yield Raw(part.name, where, text)
 
 
 def _frequency(name: str) -> str:
@@ -183,103 +148,15 @@ def _frequency(name: str) -> str:
     return next((piece for piece in pieces[1:] if piece in FREQUENCIES), "")
 
 
-def _kind_of(text: str) -> str:
-    """By the first line, or empty (``handlers.type_from_starts_with``, which ignores case)."""
-    start = text[:64].lower()
-    return next((kind for header, kind in _HEADERS if start.startswith(header)), "")
-
-
-def _archive(name: str, text: str, shown: Path) -> Iterator[_Raw]:
-    """The entries of a ``#cloud-config-archive`` (``UserDataProcessor._explode_archive``)."""
-    document = parse(text, shown)
-    if document.value == []:
-        raise InputError("the archive has no entries", where=document.where, hint="Remove it, or give it some")
-    if not isinstance(document.value, list):
-        hint = "Begin each entry with '- '"
-        raise InputError(f"the archive is {document.kind}, not a list of parts", where=document.where, hint=hint)
-    lines = text.splitlines()
-    for number, entry in enumerate(document.value, 1):
-        node = entry
-        fields: dict[str, Node] = {}
-        if isinstance(entry.value, dict):
-            fields = entry.value
-            node = fields.get("content", Node(None, entry.where))
-        if not isinstance(node.value, str) or not node.value.strip():
-            hint = "Write 'content: |', and the text indented below it"
-            raise InputError(f"entry {number} of the archive has no text as content", where=entry.where, hint=hint)
-        headers = {str(key).lower(): str(value.value) for key, value in fields.items()}
-        where = _content_place(lines, node.where)
-        declared = headers.get("type", "")
-        if not declared and not _kind_of(node.value):
-            declared = "text/cloud-config"
-        yield _Raw(f"{name}#{number}", where, node.value, declared, headers, nested=True)
-
-
-def _content_place(lines: list[str], where: Location) -> Location:
-    """Where the text of a scalar begins: for a block (``|``, ``>``) that is its first line that is not empty."""
-    line = lines[where.line - 1]
-    if line[where.column - 1 : where.column] not in ("|", ">"):
-        return where
-    number = where.line
-    while number < len(lines) and not lines[number].strip():
-        number += 1
-    first = lines[number] if number < len(lines) else ""
-    return Location(where.file, number + 1, len(first) - len(first.lstrip()) + 1)
-
-
-def _message(name: str, data: bytes, shown: Path) -> Iterator[_Raw]:
-    """The parts of a MIME message (``UserDataProcessor._process_msg``)."""
-    import email
-
-    if b"mime-version:" not in data[:4096].lower():
-        what = "a MIME message without a MIME-Version header: cloud-init would not recognise it"
-        raise InputError(what, where=Location(shown, 1), hint="Add 'MIME-Version: 1.0'")
-    message = email.message_from_bytes(data)
-    if message.defects:
-        defect = type(message.defects[0]).__name__
-        what = f"the MIME message is broken: {_DEFECTS.get(defect, defect)}"
-        raise InputError(what, where=Location(shown, 1), hint="'cloud-init devel make-mime' writes good ones")
-    whole = data.decode("utf-8", "replace").replace("\r\n", "\n")
-    found, number = 0, 0
-    for part in message.walk():
-        if part.is_multipart():
-            continue
-        number += 1
-        payload = part.get_payload(decode=True)
-        content = payload if isinstance(payload, bytes) else b""
-        declared = part.get_content_type()
-        at = Location(shown, 1)
-        if any(declared.endswith(word) for word in _COMPRESSED):
-            raise InputError(f"part {number} is compressed", where=at, hint="Compile compresses; put it in as it is")
-        try:
-            text = content.decode(part.get_content_charset() or "utf-8").replace("\r\n", "\n")
-        except (UnicodeDecodeError, LookupError) as error:
-            charset = part.get_content_charset() or "utf-8"
-            what, hint = (
-                f"part {number} of the message is no text in {charset}",
-                "Save it as UTF-8, or state its charset",
-            )
-            raise InputError(what, where=at, hint=hint) from error
-        if (position := whole.find(text, found)) >= 0 and text.strip():
-            at = Location(shown, whole.count("\n", 0, position) + 1, 1)
-            found = position + len(text)
-        if not text.strip():
-            raise InputError(f"part {number} of the message is empty", where=at, hint="Remove it")
-        headers = {key.lower(): str(value) for key, value in part.items()}
-        yield _Raw(f"{name}#{number}", at, text, declared, headers, nested=True)
-    if not number:
-        raise InputError("the MIME message has no parts", where=Location(shown, 1))
-
-
-def _load(raw: _Raw, findings: Findings) -> Loaded:
+def _load(raw: Raw, findings: Findings) -> Loaded:
     text = raw.text.replace("\r\n", "\n")  # as cloud-init does with scripts (util.dos2unix); YAML does not mind
     if raw.headers.get("launch-index", "0") != "0":
         raise InputError(_LAUNCH_INDEX, where=raw.where, hint="Remove it")
     declared = "" if raw.declared in _GUESSED else raw.declared
     if declared == "text/x-shellscript":  # content wins, as in UserDataProcessor._process_msg
-        kind = _kind_of(text) or SCRIPT
+        kind = kind_of_text(text) or SCRIPT
     else:
-        kind = _TYPES.get(declared, OTHER) if declared else _kind_of(text)
+        kind = TYPES.get(declared, OTHER) if declared else kind_of_text(text)
     if not kind:
         raise _header_error(text, raw.where)
     if raw.nested and kind in ("archive", INCLUDE):
@@ -290,7 +167,7 @@ def _load(raw: _Raw, findings: Findings) -> Loaded:
     if kind == "jsonp":
         what = "a JSON patch counts on what cloud-init merged before it, which compile arranges anew"
         raise InputError(what, where=raw.where, hint="Write a cloud-config with merge_how instead")
-    content_type = declared if kind == OTHER else _CONTENT_TYPES.get(kind, "")
+    content_type = declared if kind == OTHER else CONTENT_TYPES.get(kind, "")
     loaded = Loaded(raw.name, kind, raw.where, text, content_type=content_type)
     if kind == CONFIG:
         return _config(loaded, raw, findings)
@@ -338,7 +215,7 @@ def _header_error(text: str, where: Location) -> InputError:
     return InputError(what, where=Location(where.file, where.line), hint=hint)
 
 
-def _config(loaded: Loaded, raw: _Raw, findings: Findings) -> Loaded:
+def _config(loaded: Loaded, raw: Raw, findings: Findings) -> Loaded:
     first = loaded.text.split("\n", 1)[0].rstrip().lower()
     if not raw.nested and first != "#cloud-config" and not first.startswith("#cloud-config "):
         raise _header_error(loaded.text, raw.where)
@@ -395,7 +272,7 @@ def _no_command(item: Node) -> str:
     return f"a runcmd entry is {item.kind}, not a command"
 
 
-def _jinja(loaded: Loaded, raw: _Raw, findings: Findings) -> Loaded:
+def _jinja(loaded: Loaded, raw: Raw, findings: Findings) -> Loaded:
     """A template that cloud-init renders on the instance: of a cloud-config or of a script."""
     import jinja2
 
@@ -411,7 +288,7 @@ def _jinja(loaded: Loaded, raw: _Raw, findings: Findings) -> Loaded:
     header = next(
         (line for line in body.split("\n") if line.strip() and not line.lstrip().startswith(("{%", "{#"))), ""
     )
-    kind = {CONFIG: JINJA_CONFIG, SCRIPT: JINJA_SCRIPT}.get(_kind_of(header))
+    kind = {CONFIG: JINJA_CONFIG, SCRIPT: JINJA_SCRIPT}.get(kind_of_text(header))
     if kind is None or (kind == JINJA_CONFIG and header.rstrip().lower() != "#cloud-config"):
         raise InputError(
             "the template renders neither a '#cloud-config' nor a script: cloud-init would ignore it",
@@ -489,7 +366,7 @@ def _check_include(text: str, where: Location) -> None:
 def _check_handler(part: Loaded, before: list[Loaded]) -> None:
     """A type of one's own needs a part-handler before it: cloud-init would not know what to do with it."""
     if part.kind == OTHER and not any(other.kind == HANDLER for other in before):
-        close = difflib.get_close_matches(part.content_type, _TYPES, 1, 0.8)
+        close = difflib.get_close_matches(part.content_type, TYPES, 1, 0.8)
         raise InputError(
             f"nothing handles the type '{part.content_type}': cloud-init would drop the part",
             where=part.where,
