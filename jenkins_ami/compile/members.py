@@ -301,8 +301,8 @@ class _Scanner:
         elif entry.inode is not None and (original := first.get(entry.inode)):
             kind, size, link = HARDLINK, 0, original.name
             if (mode, owner, group) != (original.mode, original.owner, original.group):
-                what = f"is one file with /{link} (a hard link), and the rules give them different modes or owners"
-                self._refuse(entry.name, what, "Make it a file of its own, or one rule for both")
+                what = f"/{entry.name} is one file with /{link} (a hard link), and the rules give them other modes"
+                self._refuse(entry.name, f"{what} or owners", "Make it a file of its own, or one rule for both")
         file = f"{top}/{entry.name}"
         shown = file if self.shown == top else f"{self.shown}/{entry.name}"
         return Member(entry.name, kind, mode, owner, group, size, link, file, shown)

@@ -403,7 +403,7 @@ MADE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "one file with two modes": (
         make_hard_link,
-        "is one file with /a (a hard link), and the rules give them different modes or owners ({src}/fs/b). "
+        "/b is one file with /a (a hard link), and the rules give them other modes or owners ({src}/fs/b). "
         "Make it a file of its own, or one rule for both.",
     ),
 }

@@ -378,7 +378,7 @@ def test_rules_that_differ_for_names_of_one_file_are_refused(make_source):
     source = make_source({"ami.yaml": "overlay: {rules: [{path: b, owner: app}]}\n", "fs/a": ""})
     (source / "fs/b").hardlink_to(source / "fs/a")
     assert lines_of(source) == [
-        "is one file with /a (a hard link), and the rules give them different modes or owners (fs/b). "
+        "/b is one file with /a (a hard link), and the rules give them other modes or owners (fs/b). "
         "Make it a file of its own, or one rule for both."
     ]
 
