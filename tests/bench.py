@@ -21,8 +21,7 @@ from email.mime.text import MIMEText
 from pathlib import Path
 
 from bench_overlay import bench_overlay
-
-from jenkins_ami.paths import cache_dir
+from cloud_init_package import cloud_init_package
 
 REPOSITORY = Path(__file__).parent.parent
 EXAMPLE = REPOSITORY / "examples" / "web-server"
@@ -81,26 +80,13 @@ def as_document(overlay: bytes) -> str:
     return f"#cloud-config\nwrite_files:\n- path: /x\n  encoding: b64\n  content: {content}\n"
 
 
-def cloud_init() -> Path:
-    """Debian's cloud-init, as the tests keep it in the cache."""
-    home = cache_dir() / "cloud-init-deb"
-    if not home.is_dir():
-        with tempfile.TemporaryDirectory(dir=cache_dir()) as folder:
-            subprocess.run(
-                ["apt-get", "download", "-q", "cloud-init"], cwd=folder, check=True, stdout=subprocess.DEVNULL
-            )
-            (package,) = Path(folder).glob("*.deb")
-            run("dpkg-deb", "-x", package, home)
-    return home / "usr/lib/python3/dist-packages"
-
-
 def make_mime(work: Path, documents: list[str]) -> bytes:
     """User-data by cloud-init's own tool, gzipped."""
     argv = [sys.executable, "-m", "cloudinit.cmd.main", "devel", "make-mime"]
     for number, text in enumerate(documents):
         (work / f"part{number}").write_text(text)
         argv += ["-a", f"{work / f'part{number}'}:cloud-config"]
-    environment = {**os.environ, "PYTHONPATH": str(cloud_init())}
+    environment = {**os.environ, "PYTHONPATH": str(cloud_init_package())}
     return gzip.compress(subprocess.run(argv, env=environment, check=True, capture_output=True).stdout)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from jenkins_ami.cli import main
 from jenkins_ami.paths import cache_dir
-from jenkins_ami.process import ProcessError, run
+from tests.cloud_init_package import cloud_init_package
 from tests.compile.reading import Judge
 
 # A run that was started in the background (`&`, nohup, some CI) ignores these signals, and so would all that it starts.
@@ -70,24 +69,8 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture(scope="session")
 def cloud_init() -> Path:
-    """The folder that holds the package ``cloudinit``. Downloaded once; needs the libraries of the extra ``test``."""
-    home = cache_dir() / "cloud-init-deb"
-    if not home.is_dir():
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home.parent, prefix=".cloud-init-deb.") as name:
-            work = Path(name)
-            try:
-                run(["apt-get", "download", "cloud-init"], cwd=work)
-            except ProcessError:  # no package lists, or old ones
-                run(["apt-get", "update"])
-                run(["apt-get", "download", "cloud-init"], cwd=work)
-            (package,) = work.glob("*.deb")
-            run(["dpkg-deb", "-x", package, work / "root"])
-            try:
-                (work / "root").rename(home)
-            except OSError:  # another worker was faster
-                assert home.is_dir()
-    return home / "usr/lib/python3/dist-packages"
+    """The folder that holds the package ``cloudinit``."""
+    return cloud_init_package()
 
 
 @pytest.fixture(scope="session")

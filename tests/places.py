@@ -91,11 +91,11 @@ class Tls:
     file: Path
 
 
-def make_tls(folder: Path) -> Tls:
-    """For ``localhost``, signed by nobody else."""
+def make_tls(folder: Path, names: str = "DNS:localhost") -> Tls:
+    """For ``names`` (as subjectAltName has them), signed by nobody else."""
     request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out cert.pem -days 2"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(["openssl", *request.split(), *names], cwd=folder, check=True, capture_output=True)
+    subject = ["-subj", "/CN=localhost", "-addext", f"subjectAltName={names}"]
+    subprocess.run(["openssl", *request.split(), *subject], cwd=folder, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return Tls(context, folder / "cert.pem")

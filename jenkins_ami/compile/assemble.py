@@ -68,8 +68,8 @@ def assemble(
     root: str,
     findings: Findings,
     *,
-    scalars: str = "error",
-    strict: Strictness | None = None,
+    scalars: str,
+    strict: Strictness,
 ) -> Assembly:
     """The sections of the user-data, without the verdict (see :func:`finish`).
 
@@ -77,7 +77,6 @@ def assemble(
     :param additions: what compile adds; scripts among the parts are added here
     :param root: the source as the user named it, which is cut off the places so that they are the same everywhere
     """
-    strict = strict or Strictness()
     segments, pivot = _segments(parts, additions)
     free = [part for part in parts if part.kind in (HANDLER, BOOTHOOK, OTHER)]
     includes = [part for part in parts if part.kind == INCLUDE]

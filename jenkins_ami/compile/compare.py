@@ -11,7 +11,6 @@ import binascii
 import email
 import gzip
 import json
-import re
 import shlex
 import zlib
 from collections.abc import Iterator
@@ -25,14 +24,13 @@ from ..yamlfile import parse
 from .assemble import APPEND, PREPEND
 from .changes import ADDED, CHANGED, REMOVED, Change, text_diff, values
 from .compare_overlay import Content, compare_overlays
+from .own import ANNOUNCED, HERE, SCRIPTS
+from .payload import SUBFIELD
 
 MANIFEST, VARIABLES, CONFIG, PARTS = "manifest", "variables", "cloud-config", "parts"
 
-_HERE = "/var/lib/jenkins-ami/"
-_SCRIPTS = f"{_HERE}parts/"
 _FOLLOWS = ("nonce", "digest", "commit", "files", "commands", "schema")
 """Keys of the manifest that follow from the rest, or say nothing of the machine."""
-_ANNOUNCED = re.compile(r"jenkins_ami_(step|try) ")
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def inline_overlay(userdata: bytes) -> bytes | None:
     at = 12
     while at + 4 <= end <= len(userdata):
         size = int.from_bytes(userdata[at + 2 : at + 4], "little")
-        if userdata[at : at + 2] == b"JA":
+        if userdata[at : at + 2] == SUBFIELD:
             return userdata[at + 4 : at + 4 + size] if at + 4 + size <= end else None
         at += 4 + size
     return None
@@ -205,14 +203,14 @@ def _without_own(config: dict[str, Any]) -> None:
 
 
 def _is_own(path: str) -> bool:
-    return path.startswith(_HERE) and not path.startswith(_SCRIPTS)
+    return path.startswith(f"{HERE}/") and not path.startswith(SCRIPTS)
 
 
 def _commands(runcmd: list[Any]) -> Iterator[str]:
     """The user's commands as text. Each is announced by its place; compile's own places begin with ``compile``."""
     place, suffix = "compile", ""
     for entry in runcmd:
-        if isinstance(entry, str) and (announced := _ANNOUNCED.match(entry)):
+        if isinstance(entry, str) and (announced := ANNOUNCED.match(entry)):
             place = shlex.split(entry)[1]
             suffix = " (may fail)" if announced[1] == "try" else ""
             continue
@@ -225,7 +223,7 @@ def _commands(runcmd: list[Any]) -> Iterator[str]:
 
 
 def _shown_path(path: str) -> str:
-    return f"cloudinit/{path.removeprefix(_SCRIPTS)}" if path.startswith(_SCRIPTS) else path
+    return f"cloudinit/{path.removeprefix(SCRIPTS)}" if path.startswith(SCRIPTS) else path
 
 
 def _file(entry: dict[str, Any]) -> dict[str, Any]:

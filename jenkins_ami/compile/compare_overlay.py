@@ -17,13 +17,13 @@ from typing import IO, Any
 
 from ..errors import InputError
 from .changes import ADDED, CHANGED, REMOVED, TEXT_LIMIT, Change, text_diff
+from .members import INSTALL
 
 SECTION = "overlay"
 SHOWN_LIMIT = 4 * 2**20
 """Bytes of all texts together that are compared by lines."""
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_INSTALL = "var/lib/jenkins-ami/install.sh"
 _KINDS = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
 
 
@@ -61,7 +61,7 @@ def compare_overlays(old: Content | None, new: Content | None) -> Iterator[Chang
 
 
 def _shown_name(name: str) -> str:
-    return "script/install.sh" if name == _INSTALL else f"fs/{name}"
+    return "script/install.sh" if name == INSTALL else f"fs/{name}"
 
 
 def _plain(member: Packed | None) -> dict[str, object] | None:

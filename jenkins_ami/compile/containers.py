@@ -38,6 +38,11 @@ class Raw:
     nested: bool = False
     variables: Mapping[str, object] | None = None
 
+    @property
+    def merge_type(self) -> str:
+        """What its headers state about merging, or empty (``CloudConfigPartHandler._extract_mergers``)."""
+        return self.headers.get("merge-type") or self.headers.get("x-merge-type") or ""
+
 
 def is_message(data: bytes) -> bool:
     """Whether a file begins with the headers of a MIME message."""

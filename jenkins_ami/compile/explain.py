@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from ..errors import InputError
 from ..yamlfile import Node, did_you_mean
 from .merge import short
-from .own import COMPILE
+from .own import ANNOUNCED, COMPILE
 
-_STEP = re.compile(r"jenkins_ami_(step|try) ")
 _INDEX = re.compile(r"\[([0-9]+)\]")
 
 
@@ -76,7 +75,7 @@ def _walk(node: Node, path: str, root: str) -> Iterator[Origin]:
 def _is_own(item: Node) -> bool:
     if str(item.where.file).startswith(COMPILE):
         return True
-    return isinstance(item.value, str) and _STEP.match(item.value) is not None
+    return isinstance(item.value, str) and ANNOUNCED.match(item.value) is not None
 
 
 def _show(node: Node) -> str:

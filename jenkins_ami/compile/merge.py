@@ -15,10 +15,9 @@ from typing import Any
 
 from ..errors import InputError, Location
 from ..findings import Findings
-from ..yamlfile import Node, Past, did_you_mean, kind_of
-from .mergers import Mergers, apply
+from ..yamlfile import Node, did_you_mean, kind_of
+from .mergers import Mergers, apply, ignored, over
 
-OVERRODE, IGNORED = "overrode", "ignored"
 HOW_KEYS = ("merge_how", "merge_type")
 
 
@@ -72,9 +71,9 @@ class _Default:
         if old.value == new.value:
             return old
         if self.scalars == "last":
-            return Node(new.value, new.where, None, (*old.past, Past(OVERRODE, old)))
+            return over(old, new)
         if self.scalars == "first":
-            return Node(old.value, old.where, None, (*old.past, Past(IGNORED, new)))
+            return ignored(old, new)
         shown, other = _show(new), _show(old)
         what = f"'{path}' is {shown} here and {other} in {old.where}"
         if shown == other:

@@ -16,7 +16,6 @@ from ..errors import InputError
 from ..yamlfile import Node, Past
 
 _NAME = re.compile(r"([a-z_][a-z0-9_]*)\((.*?)\)\Z")
-_TYPES = {"dict": ("dict",), "list": ("list", "tuple"), "str": ("str",)}
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Mergers:
 
     def handles(self, type_name: str) -> bool:
         """Whether one of them merges onto a value of this type; otherwise the old value stays."""
-        return any(type_name in _TYPES[name] for name, _ in self.pairs)
+        return any(type_name == name for name, _ in self.pairs)
 
     def __str__(self) -> str:
         """As a header says it."""
@@ -92,20 +91,22 @@ class Mergers:
 
 def apply(mergers: Mergers, old: Node, new: Node) -> Node:
     """``LookupMerger.merge``: ``new`` onto ``old`` by the first merger that handles the type of ``old``."""
-    kind = type(old.value).__name__.lower()
+    kind = type(old.value).__name__
     for name, options in mergers.pairs:
-        if kind in _TYPES[name]:
+        if kind == name:
             return {"dict": _on_dict, "list": _on_list, "str": _on_str}[name](mergers, options, old, new)
-    return _ignored(old, new)
+    return ignored(old, new)
 
 
-def _ignored(old: Node, new: Node) -> Node:
+def ignored(old: Node, new: Node) -> Node:
+    """``old`` stays, and knows of ``new``."""
     if old.value == new.value and old.where == new.where:
         return old
     return Node(old.value, old.where, old.keys, (*old.past, Past("ignored", new)))
 
 
-def _over(old: Node, new: Node) -> Node:
+def over(old: Node, new: Node) -> Node:
+    """``new`` takes the place of ``old``, and knows of it."""
     return Node(new.value, new.where, new.keys, (*old.past, Past("overrode", old), *new.past))
 
 
@@ -118,18 +119,18 @@ def _recurse(
 ) -> Node:
     """What dict and list mergers share: go down where the new value's type is one of those to recurse into."""
     down = (
-        (isinstance(new.value, (list, tuple)) and ("recurse_array" in options or "recurse_list" in options))
+        (isinstance(new.value, list) and ("recurse_array" in options or "recurse_list" in options))
         or (isinstance(new.value, str) and "recurse_str" in options)
         or (isinstance(new.value, dict) and dicts)
     )
     if down:
         return apply(mergers, old, new)
-    return _over(old, new) if otherwise_new else _ignored(old, new)
+    return over(old, new) if otherwise_new else ignored(old, new)
 
 
 def _on_dict(mergers: Mergers, options: Sequence[str], old: Node, new: Node) -> Node:
     if not isinstance(new.value, dict):
-        return _ignored(old, new)
+        return ignored(old, new)
     replace = _method(options, ("replace", "no_replace"), "no_replace") == "replace"
     values, keys, past = dict(old.value), dict(old.keys or {}), old.past
     for key, node in new.value.items():
@@ -140,7 +141,7 @@ def _on_dict(mergers: Mergers, options: Sequence[str], old: Node, new: Node) -> 
             past = (*past, Past(f"removed '{key}'", node), Past("removed", values.pop(key)))
             keys.pop(key, None)
         elif replace:
-            values[key] = _over(values[key], node)
+            values[key] = over(values[key], node)
         else:
             values[key] = _recurse(mergers, options, values[key], node, dicts=True, otherwise_new=False)
     return Node(values, old.where, keys, past)
@@ -148,10 +149,10 @@ def _on_dict(mergers: Mergers, options: Sequence[str], old: Node, new: Node) -> 
 
 def _on_list(mergers: Mergers, options: Sequence[str], old: Node, new: Node) -> Node:
     method = _method(options, ("append", "prepend", "replace", "no_replace"), "replace")
-    if isinstance(new.value, (list, tuple)):
-        items = [item if isinstance(item, Node) else Node(item, new.where) for item in new.value]
+    if isinstance(new.value, list):
+        items: list[Node] = new.value
     elif method == "replace":
-        return _over(old, new)
+        return over(old, new)
     else:
         raise InputError(
             f"{new.kind} is merged into a list here, which takes it apart; the list is in {old.where}",
@@ -165,7 +166,7 @@ def _on_list(mergers: Mergers, options: Sequence[str], old: Node, new: Node) -> 
         return Node([*items, *olds], old.where, None, old.past)
     for index, item in enumerate(items[: len(olds)]):
         if method == "no_replace":
-            olds[index] = _ignored(olds[index], item)
+            olds[index] = ignored(olds[index], item)
         else:
             olds[index] = _recurse(
                 mergers, options, olds[index], item, dicts="recurse_dict" in options, otherwise_new=True
@@ -176,7 +177,7 @@ def _on_list(mergers: Mergers, options: Sequence[str], old: Node, new: Node) -> 
 
 def _on_str(_mergers: Mergers, options: Sequence[str], old: Node, new: Node) -> Node:
     if "append" not in options:
-        return _over(old, new)
+        return over(old, new)
     if not isinstance(new.value, str):
         raise InputError(
             f"{new.kind} is merged into a text here, with which cloud-init fails; the text is in {old.where}",

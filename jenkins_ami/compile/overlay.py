@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..artifacts import OVERLAY, OVERLAY_ZSTD
 from ..errors import HostError
 from ..progress import Progress, size
 from . import compress
 from .archive import TarStream, length
 from .members import INSTALL, Member
 
-FILES = {"gzip": "fs.tgz", "zstd": "fs.tar.zst"}
+FILES = {"gzip": OVERLAY, "zstd": OVERLAY_ZSTD}
 """The tarball's name by its compression."""
 SMALL = 4 << 20
 """Bytes of a tarball, before compression, up to which it may end up in user-data and is packed as well as can be."""

@@ -7,6 +7,7 @@ be named; by ``jenkins_ami_try WHERE`` where a failure is allowed.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,18 @@ from ..artifacts import STORAGE_TOKEN, Overlay
 from ..errors import Location
 from ..yamlfile import Node
 from .kinds import FREQUENCIES, JINJA_SCRIPT
+from .members import INSTALL, RESERVED
 from .merge import place
 from .overlay import Tarball
 from .parts import Loaded
 
-HERE = "/var/lib/jenkins-ami"
-INSTALL_SCRIPT = f"{HERE}/install.sh"
+HERE = f"/{RESERVED}"
+INSTALL_SCRIPT = f"/{INSTALL}"
 """Where ``script/install.sh`` lies on the instance: it travels in the overlay's tarball."""
+SCRIPTS = f"{HERE}/parts/"
+"""Where parts that are scripts lie."""
+ANNOUNCED = re.compile(r"jenkins_ami_(step|try) ")
+"""What an announcement in ``runcmd`` begins with."""
 USER_DATA = "/var/lib/cloud/instance/user-data.txt"
 """Where cloud-init keeps the user-data as it came (``cloudinit.stages``, ``userdata_raw``; root only)."""
 
@@ -36,7 +42,7 @@ class Addition:
     """Entries that take no part in merging, because no user's cloud-config said them.
 
     :ivar key: the name by which they are sorted among the parts
-    :ivar config: a mapping merged under what users say: only compile's own keys
+    :ivar files, commands: entries of ``write_files`` and ``runcmd``
     """
 
     key: str
@@ -88,16 +94,14 @@ def opening(parameters: Mapping[str, str]) -> Addition:
     return _add("00", [_file("verdict.sh", text), _file("steps.sh", steps)], [f". {HERE}/steps.sh"])
 
 
-def arrival(tarball: Tarball, overlay: Overlay, url: str) -> Addition:
-    """Priority 50: the tarball arrives, from inside the user-data or by download.
-
-    :param url: of an ``https`` storage; otherwise the token stands for it
-    """
+def arrival(tarball: Tarball, overlay: Overlay) -> Addition:
+    """Priority 50: the tarball arrives, from inside the user-data or by download."""
     if overlay.placement == "inline":
         take = f"tail -c +{1 + HEADER} {USER_DATA} | head -c {tarball.size} >{HERE}/fs.tgz"
         return _add("50_overlay", [], [take])
+    url = overlay.storage if overlay.access == "https" else STORAGE_TOKEN
     files: list[object] = [
-        {"path": f"{HERE}/fs.url", "permissions": "0600", "content": url or STORAGE_TOKEN},
+        {"path": f"{HERE}/fs.url", "permissions": "0600", "content": url},
         _file("fetch.sh", script_text("fetch.sh")),
     ]
     if overlay.access == "profile":
@@ -149,7 +153,7 @@ def of_script(part: Loaded) -> Addition:
         path = f"/var/lib/cloud/scripts/{part.kind}/{part.file}"
         file = place({"path": path, "permissions": "0700", "content": part.text}, part.where)
         return Addition(part.file, (file,))
-    path = f"{HERE}/parts/{part.file}"
+    path = f"{SCRIPTS}{part.file}"
     if part.kind != JINJA_SCRIPT:
         file = place({"path": path, "permissions": "0700", "content": part.text}, part.where)
         return Addition(part.file, (file,), (place([path], part.where),))

@@ -46,6 +46,7 @@ _MEANT = ("#cloud-config", "#!/bin/sh", *(header for header, _ in HEADERS if hea
 """As they are written in full."""
 _OF_SUFFIX = {".sh": "#!/bin/sh", ".py": "#part-handler", ".txt": "#include", ".mime": "MIME-Version: 1.0"}
 """What is meant to begin a file of that name, where it is no cloud-config."""
+_INCLUDE = re.compile(r"#include(-once)?\s*", re.IGNORECASE)
 _LAUNCH_INDEX = "a launch-index other than 0: a build launches one instance, which would not get this part"
 _POWER_STATE = "'power_state' belongs to compile: the power-off is the proof of success"
 
@@ -227,8 +228,7 @@ def _config(loaded: Loaded, raw: Raw, findings: Findings) -> Loaded:
         raise InputError("the document is empty", where=raw.where, hint="Remove it, or give it content")
     if not isinstance(document.value, dict):
         raise InputError(f"the document is {document.kind}, not a mapping", where=document.where)
-    header = raw.headers.get("merge-type") or raw.headers.get("x-merge-type") or ""
-    rest, stated = stated_mergers(document, header, raw.where, findings)
+    rest, stated = stated_mergers(document, raw.merge_type, raw.where, findings)
     usable = _usable(rest, findings)
     if not rest.value:
         raise InputError("the document sets nothing", where=raw.where, hint="Remove it, or give it content")
@@ -296,8 +296,8 @@ def _jinja(loaded: Loaded, raw: Raw, findings: Findings) -> Loaded:
             hint="Make '#cloud-config' or '#!/bin/sh' its second line",
         )
     stated = None
-    if said := raw.headers.get("merge-type") or raw.headers.get("x-merge-type"):
-        _, stated = stated_mergers(Node({}, raw.where, {}), said, raw.where, findings)
+    if raw.merge_type:
+        _, stated = stated_mergers(Node({}, raw.where, {}), raw.merge_type, raw.where, findings)
     for number, line in enumerate(body.split("\n"), 1):
         if line.startswith("power_state:"):
             raise InputError(_POWER_STATE, where=Location(raw.where.file, raw.where.line + number), hint="Remove it")
@@ -338,26 +338,22 @@ def _check_python(text: str, where: Location) -> None:
         raise InputError(f"the part-handler has no function {sorted(missing)[0]}()", where=where, hint=hint)
 
 
-def include_urls(text: str) -> list[tuple[str, bool, int]]:
-    """URL, whether it is fetched once only, and line offset (``UserDataProcessor._do_include``)."""
-    urls: list[tuple[str, bool, int]] = []
-    once = False
+def _include_urls(text: str) -> list[tuple[str, int]]:
+    """Each URL and its line's offset (``UserDataProcessor._do_include``)."""
+    urls: list[tuple[str, int]] = []
     for offset, line in enumerate(text.split("\n")):
-        lower = line.lower()
-        if lower.startswith("#include-once"):
-            line, once = line[len("#include-once") :].lstrip(), True
-        elif lower.startswith("#include"):
-            line, once = line[len("#include") :].lstrip(), False
+        if header := _INCLUDE.match(line):
+            line = line[header.end() :]
         if line.strip() and not line.startswith("#"):
-            urls.append((line.strip(), once, offset))
+            urls.append((line.strip(), offset))
     return urls
 
 
 def _check_include(text: str, where: Location) -> None:
-    urls = include_urls(text)
+    urls = _include_urls(text)
     if not urls:
         raise InputError("the include names no URL", where=where, hint="Write one URL a line")
-    for url, _, offset in urls:
+    for url, offset in urls:
         if not re.match(r"https?://[^\s/]+", url) or re.search(r"\s", url):
             hint = "The instance fetches it: write http:// or https://, one URL a line"
             raise InputError(f"'{url[:60]}' is no URL", where=Location(where.file, where.line + offset), hint=hint)

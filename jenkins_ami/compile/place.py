@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SUFFIXES = {"gzip": ".tgz", "zstd": ".tar.zst"}
+from .overlay import FILES
 
 
 def https_url(url: str, sha256: str, compression: str) -> str:
@@ -12,4 +12,6 @@ def https_url(url: str, sha256: str, compression: str) -> str:
     :param compression: ``gzip`` or ``zstd``
     """
     path, mark, query = url.partition("?")
-    return f"{path}{sha256}{SUFFIXES[compression]}{mark}{query}" if path.endswith("/") else url
+    if not path.endswith("/"):
+        return url
+    return f"{path}{sha256}.{FILES[compression].partition('.')[2]}{mark}{query}"

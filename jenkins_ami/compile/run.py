@@ -244,8 +244,7 @@ def _decide(checked: Checked, tarball: Tarball | None, options: Options) -> Payl
 def _payload(checked: Checked, tarball: Tarball | None, overlay: Overlay) -> Payload:
     additions: list[own.Addition] = []
     if tarball is not None:
-        url = overlay.storage if overlay.access == "https" and overlay.storage else ""
-        additions = [own.arrival(tarball, overlay, url), own.unpacking(tarball)]
+        additions = [own.arrival(tarball, overlay), own.unpacking(tarball)]
     assembly = checked.assembly(Findings(), additions)
     nonce = _nonce(assembly, overlay)
     words = verdict_words(checked.parts, checked.source.identity.strict)

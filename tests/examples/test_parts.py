@@ -6,18 +6,13 @@ import hashlib
 import json
 import os
 import re
-import ssl
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.examples.test_good import jenkins_ami
+from tests.places import make_tls, send, serving
 
 pytestmark = pytest.mark.boot
 
@@ -96,26 +91,6 @@ def said(console: str, word: str) -> list[str]:
     return [match[1].rstrip() for line in lines if (match := re.search(rf"(?:^|\s){word}=(.*)", line))]
 
 
-@contextmanager
-def serving(folder: Path, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """An HTTP(S) server on loopback; guests reach it as 169.254.2.2."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def test_every_kind_of_part_does_its_work_in_its_order(make_source, local_state, tmp_path):
     source = make_source(EVERY_KIND, env="NAME=every-kind\nVERSION=1.0\nBASE=scratch\n")
     done, console = bake(source, local_state, tmp_path / "out")
@@ -146,15 +121,13 @@ def test_every_kind_of_part_does_its_work_in_its_order(make_source, local_state,
 
 
 def test_what_an_include_brings_runs_in_its_place_and_is_strict(make_source, local_state, tmp_path):
-    web = tmp_path / "web"
-    web.mkdir()
     text = "#cloud-config\nruncmd: ['echo ORDER=brought', '(exit 9)', 'echo ORDER=never']\n"
-    (web / "brought.yml").write_text(text)
-    with serving(web) as port:
+    with serving() as web:
+        web.answers = [send(text.encode())]
         source = make_source(
             {
                 "cloudinit/10_a.yml": "#cloud-config\nruncmd: ['echo ORDER=before']\n",
-                "cloudinit/20_i.txt": f"#include\nhttp://169.254.2.2:{port}/brought.yml\n",
+                "cloudinit/20_i.txt": f"#include\nhttp://169.254.2.2:{web.port}/brought.yml\n",
                 "cloudinit/30_b.yml": "#cloud-config\nruncmd: ['echo ORDER=after']\n",
             },
             env="NAME=include\nVERSION=1.0\nBASE=scratch\n",
@@ -220,24 +193,11 @@ def test_an_overlay_is_read_with_the_instance_profiles_credentials(make_source, 
     assert "ASIA" not in console
 
 
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for 169.254.2.2 that vouches for itself, and a server's context with it."""
-    pem, key = folder / "cert.pem", folder / "key.pem"
-    subject = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:169.254.2.2,IP:127.0.0.1"]
-    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", pem, "-days", "2"]
-    subprocess.run([*map(str, argv), *subject], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem, key)
-    return pem, context
-
-
 def test_an_overlay_comes_from_a_web_server_that_somebody_else_fills(make_source, local_state, tmp_path):
-    web = tmp_path / "web"
-    web.mkdir()
-    pem, context = certificate(tmp_path)
+    tls = make_tls(tmp_path, "IP:169.254.2.2,IP:127.0.0.1")
     blob = os.urandom(40_000)
-    trusted = "".join(f"    {line}\n" for line in pem.read_text().splitlines())
-    with serving(web, context) as port:
+    trusted = "".join(f"    {line}\n" for line in tls.file.read_text().splitlines())
+    with serving(tls.context) as web:
         source = make_source(
             {
                 "fs/opt/blob": blob,
@@ -246,13 +206,13 @@ def test_an_overlay_comes_from_a_web_server_that_somebody_else_fills(make_source
             },
             env="NAME=https\nVERSION=1.0\nBASE=scratch\n",
         )
-        url = f"https://169.254.2.2:{port}/overlays/"
+        url = f"https://169.254.2.2:{web.port}/overlays/"
         compiled = jenkins_ami("compile", source, tmp_path / "out", "--storage", url)
         assert compiled.returncode == 0, compiled.stderr
         overlay = json.loads((tmp_path / "out" / "compile.json").read_text())["overlay"]
-        (web / "overlays").mkdir()
-        (web / "overlays" / f"{overlay['sha256']}.tgz").write_bytes((tmp_path / "out" / "fs.tgz").read_bytes())
+        web.answers = [send((tmp_path / "out" / "fs.tgz").read_bytes())]
         done = jenkins_ami("build", tmp_path / "out", "--local", "--state", local_state)
     assert done.returncode == 0, done.stderr
+    assert set(web.asked) == {f"/overlays/{overlay['sha256']}.tgz"}
     console = (tmp_path / "out" / "console.log").read_text()
     assert said(console, "BLOB")[0].split()[0] == hashlib.sha256(blob).hexdigest()
