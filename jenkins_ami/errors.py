@@ -12,6 +12,7 @@
     ├── ImageTimeout           5   the image did not become available by its deadline
     ├── InstanceFailure        6   the instance reported failure, or ended without proof of success
     ├── CloudError             7   the cloud refused a call (carries the API's error code)
+    ├── ServerError            7   Jenkins, Gerrit, GitHub or GitLab refused a request, or cannot be reached
     └── PlanDiffers            8   a plan is not empty and ``--exit-code`` was given
     Interrupted              130   SIGINT, SIGTERM or SIGHUP (a KeyboardInterrupt: ``except Exception`` lets it pass)
 
@@ -168,6 +169,22 @@ class CloudError(AmiError):
 
     def as_dict(self) -> dict[str, object]:
         return super().as_dict() | {"code": self.code, "operation": self.operation}
+
+
+class ServerError(AmiError):
+    """A server other than the cloud refused a request, or cannot be reached.
+
+    :param status: the HTTP status, 0 when there was no answer
+    """
+
+    exit_code = 7
+
+    def __init__(self, what: str, *, status: int = 0, **rest: object) -> None:
+        super().__init__(what, **rest)  # type: ignore[arg-type]
+        self.status = status
+
+    def as_dict(self) -> dict[str, object]:
+        return super().as_dict() | {"status": self.status}
 
 
 class PlanDiffers(AmiError):

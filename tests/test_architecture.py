@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "jenkins_ami"
-GROUND = {"errors", "progress", "process", "paths", "yamlfile", "artifacts", "findings", "supervise"}
+GROUND = {
+    "errors",
+    "progress",
+    "process",
+    "paths",
+    "yamlfile",
+    "artifacts",
+    "findings",
+    "supervise",
+    "folders",
+    "web",
+    "credentials",
+}
 MAY_IMPORT = {
     "errors": set(),
     "progress": set(),
@@ -18,6 +30,9 @@ MAY_IMPORT = {
     "yamlfile": {"errors", "findings"},
     "findings": {"errors"},
     "artifacts": {"errors"},
+    "folders": {"errors"},
+    "web": {"errors", "credentials"},
+    "credentials": {"errors"},
     "verdict": {"artifacts"},
     "source": GROUND,
     "cloud": GROUND,
@@ -25,6 +40,7 @@ MAY_IMPORT = {
     "build": GROUND | {"cloud", "verdict"},
     "scratch": GROUND,
     "localcloud": GROUND | {"verdict"},
+    "jobs": GROUND | {"source"},
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 ONLY_IN = {"boto3": {"cloud"}, "botocore": {"cloud"}, "moto": {"localcloud"}, "subprocess": {"process"}}

@@ -1,7 +1,8 @@
 """The command line: find the command, import only its module, print its result, turn errors into exit codes.
 
 A command module has ``configure(parser)``, which adds its arguments, and ``run(args, progress) -> Result``. It parses,
-calls one room and prints; it decides nothing.
+calls one room and prints; it decides nothing. A group of commands (``jobs plan``, ``jobs apply``) is a package with
+``ACTIONS``, a table like :data:`COMMANDS`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from .. import __version__
 from ..errors import AmiError, Interrupted, UsageError, visible
@@ -36,6 +37,7 @@ COMMANDS = {
     "diff": ("diff", "show what changed between two compiled AMIs"),
     "schema": ("schema", "print the JSON Schema of ami.yaml"),
     "cleanup": ("cleanup", "end what a killed build left in the cloud"),
+    "jobs": ("jobs", "the Jenkins jobs of all AMI sources: plan, apply, render ..."),
 }
 """Each command: its module in this package and its line of help."""
 
@@ -58,6 +60,14 @@ class Result:
     code: int = 0
 
 
+class _Chosen(NamedTuple):
+    """A command, and what it is to parse with its parser."""
+
+    module: Any
+    parser: Parser
+    arguments: Sequence[str]
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that raises :class:`UsageError` instead of leaving the process with 2."""
 
@@ -72,27 +82,55 @@ def _common(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="show less: warnings and the result")
 
 
-def _top() -> Parser:
-    width = max(map(len, COMMANDS))
-    listing = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+def _chooser(prog: str, description: str, commands: Mapping[str, tuple[str, str]], more: str = "") -> Parser:
+    """Takes the name of a command, and leaves what follows it to that command."""
+    width = max(map(len, commands))
+    listing = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in commands.items())
     parser = Parser(
-        prog="jenkins-ami",
-        description="Amazon Machine Images from Git through Jenkins.",
-        epilog=f"commands:\n{listing}\n\n{EXIT_CODES}\n'jenkins-ami COMMAND --help' explains one command.",
+        prog=prog,
+        description=description,
+        epilog=f"commands:\n{listing}\n\n{more}'{prog} COMMAND --help' explains one command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"jenkins-ami {__version__}")
     parser.add_argument("command", metavar="COMMAND", nargs="?")
     parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER)
     return parser
 
 
-def _unknown(name: str) -> UsageError:
+def _top() -> Parser:
+    parser = _chooser("jenkins-ami", "Amazon Machine Images from Git through Jenkins.", COMMANDS, f"{EXIT_CODES}\n")
+    parser.add_argument("--version", action="version", version=f"jenkins-ami {__version__}")
+    return parser
+
+
+def _unknown(name: str, prog: str, commands: Iterable[str]) -> UsageError:
     import difflib
 
-    close = difflib.get_close_matches(name, COMMANDS, 1)
-    hint = f"Did you mean '{close[0]}'" if close else "See 'jenkins-ami --help'"
+    close = difflib.get_close_matches(name, list(commands), 1)
+    hint = f"Did you mean '{close[0]}'" if close else f"See '{prog} --help'"
     return UsageError(f"there is no command '{name}'", hint=hint)
+
+
+def _choose(parser: Parser, words: Sequence[str], package: str, commands: Mapping[str, tuple[str, str]]) -> _Chosen:
+    """The module of the command that ``words`` begin with; of a group's, when it is a group.
+
+    :raises UsageError: there is no such command
+    :raises SystemExit: help was shown instead
+    """
+    head = parser.parse_args(words)
+    if head.command is None:
+        parser.print_help()
+        raise SystemExit(0 if not words else UsageError.exit_code)
+    if head.command not in commands:
+        raise _unknown(head.command, parser.prog, commands)
+    name, text = commands[head.command]
+    module = importlib.import_module(f"{package}.{name}")
+    prog = f"{parser.prog} {head.command}"
+    description = module.__doc__ or text
+    if actions := getattr(module, "ACTIONS", None):
+        return _choose(_chooser(prog, description, actions), head.arguments, module.__name__, actions)
+    chosen = Parser(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return _Chosen(module, chosen, head.arguments)
 
 
 @contextlib.contextmanager
@@ -125,23 +163,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress: Progress | None = None
     with _signals():
         try:
-            top = _top()
-            head = top.parse_args(words)
-            if head.command is None:
-                top.print_help()
-                return 0 if not words else UsageError.exit_code
-            if head.command not in COMMANDS:
-                raise _unknown(head.command)
-            module_name, text = COMMANDS[head.command]
-            module = importlib.import_module(f"{__name__}.{module_name}")
-            parser = Parser(
-                prog=f"jenkins-ami {head.command}",
-                description=module.__doc__ or text,
-                formatter_class=argparse.RawDescriptionHelpFormatter,
-            )
+            module, parser, arguments = _choose(_top(), words, __name__, COMMANDS)
             module.configure(parser)
             _common(parser)
-            args = parser.parse_args(head.arguments)
+            args = parser.parse_args(arguments)
             verbosity = VERBOSE if args.verbose else QUIET if args.quiet else NORMAL
             progress = for_stream(verbosity=verbosity, as_json=args.json)
             result: Result = module.run(args, progress)

@@ -28,6 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="S", type=_seconds, help="seconds that the instance has (default: the AMI source's)"
     )
+    parser.add_argument(
+        "--reuse", action="store_true", help="if there is an image of the same inputs, take that and launch nothing"
+    )
 
 
 def run(args: argparse.Namespace, progress: Progress) -> Result:
@@ -41,14 +44,15 @@ def build(args: argparse.Namespace, target: Path, output: Path, progress: Progre
 
     manifest = read_compiled(target).manifest
     with environment.chosen(args, progress, base=manifest.base) as where:
-        built = build_image(target, where, output, progress, timeout=args.timeout)
+        built = build_image(target, where, output, progress, timeout=args.timeout, reuse=args.reuse)
     return Result(dataclasses.asdict(built), lines(built, output))
 
 
 def lines(built: BuildResult, output: Path) -> list[str]:
     """The result for people."""
-    files = ", ".join((AMI_JSON, AMI_ENV, CONSOLE_LOG, LEDGER))
-    text = [f"image   {built.image_name}"]
+    files = ", ".join((AMI_JSON, AMI_ENV, *(() if built.reused else (CONSOLE_LOG,)), LEDGER))
+    note = "  (reused: made of the same inputs before, nothing was launched)" if built.reused else ""
+    text = [f"image   {built.image_name}{note}"]
     text += [f"ami     {record.image_id} in {region}" for region, record in sorted(built.images.items())]
     text += [f"files   {output}: {files}"]
     for region, record in sorted(built.images.items()):

@@ -11,6 +11,7 @@ from ..compile.run import Options, compile_source
 from ..errors import InputError, UsageError
 from ..progress import Progress
 from ..source.options import ACCESSES, storage_of
+from ..source.settings import VERSION, VERSION_HINT
 from . import Result
 
 
@@ -52,6 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("AWSREGION") or None,
         help="region of the storage, written to vars.env (default: AWSREGION)",
     )
+    group.add_argument("--version", metavar="VERSION", help="version of the image (default: the AMI source's)")
     group.add_argument("--source-commit", metavar="SHA", help="commit to record in compile.json")
     group.add_argument(
         "--inline-limit",
@@ -89,10 +91,13 @@ def options_of(args: argparse.Namespace) -> Options:
             raise UsageError(f"--storage: {error.what}", hint=error.hint) from error
     elif args.storage_access:
         raise UsageError("--storage-access needs --storage", hint="Or write 'storage: {url, access}' in ami.yaml")
+    if args.version is not None and not VERSION.match(args.version):
+        raise UsageError(f"--version: '{args.version}' is no version", hint=VERSION_HINT)
     if args.inline_limit < 0:
         raise UsageError(f"--inline-limit is {args.inline_limit}", hint="Give bytes, like 8192")
     return Options(
         storage=storage,
+        version=args.version,
         region=args.region,
         commit=args.source_commit,
         inline_limit=args.inline_limit,

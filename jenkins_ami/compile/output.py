@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..artifacts import COMPILE_JSON, LEDGER
 from ..errors import HostError, InputError
-from .workcopy import remove_tree
+from ..folders import put_in_place, unwritable
 
 
 def check_target(target: Path, source: Path) -> None:
@@ -42,29 +40,6 @@ def _check_target(target: Path, source: Path) -> None:
         )
 
 
-@contextmanager
-def work_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside the target, so that the finished result can be renamed into place.
-
-    :raises HostError: when the target's parent cannot be made or written
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent.absolute()))
-    except OSError as error:
-        raise HostError(
-            f"the target cannot be written: {error.strerror}", where=target, hint="Choose a folder that you may write"
-        ) from error
-    try:
-        yield folder
-    except HostError as error:
-        if str(error.where).startswith(f"{folder}/"):  # nobody knows this folder
-            error.where = target
-        raise
-    finally:
-        remove_tree(folder)
-
-
 def write_folder(work: Path, target: Path, files: Mapping[str, bytes | Path]) -> None:
     """Put ``files`` into ``target`` in one step: what was there is replaced whole. A ledger is kept, for it may name
     cloud resources that somebody still has to end.
@@ -73,7 +48,7 @@ def write_folder(work: Path, target: Path, files: Mapping[str, bytes | Path]) ->
 
     :raises HostError: when the disk is full or the folder cannot be replaced; the old content stays
     """
-    new, old = work / "new", work / "old"
+    new = work / "new"
     try:
         new.mkdir(mode=0o755)
         for name, data in files.items():
@@ -83,15 +58,6 @@ def write_folder(work: Path, target: Path, files: Mapping[str, bytes | Path]) ->
                 (new / name).write_bytes(data)
         if (target / LEDGER).is_file():
             shutil.copy2(target / LEDGER, new / LEDGER)
-        if target.is_dir():
-            target.rename(old)
-        try:
-            new.rename(target)
-        except OSError:
-            if old.is_dir():
-                old.rename(target)
-            raise
     except OSError as error:
-        raise HostError(
-            f"the target cannot be written: {error.strerror}", where=target, hint="The old content is unchanged"
-        ) from error
+        raise unwritable(error, target) from error
+    put_in_place(new, target)

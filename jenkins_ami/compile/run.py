@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..artifacts import (
@@ -25,6 +25,7 @@ from ..artifacts import (
 )
 from ..errors import InputError, Location, StorageError
 from ..findings import Finding, Findings
+from ..folders import work_folder
 from ..progress import Progress, size
 from ..source.model import AmiSource, Storage
 from ..source.parameters import Values, resolve
@@ -33,7 +34,7 @@ from . import own
 from .assemble import Assembly, assemble, finish, overriding_templates, verdict_words
 from .checks import check
 from .members import Member, scan
-from .output import check_target, work_folder, write_folder
+from .output import check_target, write_folder
 from .overlay import Tarball, pack
 from .parts import Loaded, load_parts
 from .payload import LARGEST_EXTRA, compress, config_text, text_of
@@ -50,6 +51,7 @@ class Options:
     """What the command line may add.
 
     :ivar storage: instead of the source's
+    :ivar version: instead of the source's; :data:`~jenkins_ami.source.settings.VERSION` matches it
     :ivar inline_limit: the largest user-data with the overlay inside, in bytes
     :ivar parameters: ``--param NAME=VALUE``
     :ivar environ: the caller's environment: for ``AMI_PARAM_…`` and ``passed``
@@ -58,6 +60,7 @@ class Options:
     """
 
     storage: Storage | None = None
+    version: str | None = None
     region: str | None = None
     commit: str | None = None
     inline_limit: int = USERDATA_LIMIT
@@ -109,7 +112,7 @@ def compile_source(root: Path, target: Path, options: Options, progress: Progres
     :raises HostError: the target cannot be written, or the sandbox cannot be had (1); the old content stays
     """
     with progress.step(f"compile {root}") as step:
-        source = read_source(root)
+        source = _versioned(read_source(root), options.version)
         check_target(target, root)
         values = _values(source, root, options)
         with work_folder(target) as work:
@@ -163,6 +166,14 @@ def check_source(root: Path, options: Options) -> Checked:
     """
     source = read_source(root)
     return _read(source, root, _values(source, root, options), progress=None)
+
+
+def _versioned(source: AmiSource, version: str | None) -> AmiSource:
+    if version is None:
+        return source
+    identity = source.identity
+    variables = identity.variables | ({"VERSION": version} if "VERSION" in identity.variables else {})
+    return replace(source, identity=replace(identity, version=version, variables=variables))
 
 
 def _values(source: AmiSource, root: Path, options: Options) -> Values:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import HostError, InputError, Location, ScriptError, UsageError
 from ..findings import Findings, InvalidSource
+from ..folders import remove_tree
 from ..process import which
 from ..progress import NORMAL, Progress, size
 from ..source import amienv
@@ -20,7 +21,7 @@ from ..source.reader import read_source
 from ..source.settings import AMI_ENV, AMI_YAML
 from ..supervise import LINE_LIMIT, TimedOut, supervise
 from . import sandbox as walls
-from .workcopy import as_named, copy_source, remove_tree
+from .workcopy import as_named, copy_source
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SOURCE_DATE_EPOCH = "315619200"

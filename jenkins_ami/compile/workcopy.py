@@ -108,17 +108,6 @@ def give_to(folder: Path, owner: int) -> None:
                 os.chown(name, owner, owner, dir_fd=parent, follow_symlinks=False)
 
 
-def remove_tree(folder: Path) -> None:
-    """Remove a tree, also one with folders that nobody may read or change; what resists stays."""
-    with contextlib.suppress(OSError):
-        folder.chmod(0o700)
-        for parent, folders, _ in os.walk(folder):
-            for path in (Path(parent, name) for name in folders):
-                if not path.is_symlink():
-                    path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def as_named(finding: Finding, copy: Path, root: Path) -> Finding:
     """A finding in the copy (or in ``root`` already) as one in the source that the user named; it says so when the
     file is not as it is there."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from ..artifacts import ImageTest, Timeouts
 from ..errors import Location
@@ -89,6 +91,69 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class Discard:
+    """How long Jenkins keeps builds and their artifacts; -1 is for ever. Days and numbers."""
+
+    builds: int = 30
+    days: int = -1
+    artifact_builds: int = 10
+    artifact_days: int = -1
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """Limits of the Throttle Concurrent Builds plugin. 0 is no limit; without categories they count for the job."""
+
+    categories: tuple[str, ...] = ()
+    total: int = 0
+    per_node: int = 0
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """``jobs:`` of ``ami.yaml``, and the defaults for it in ``jobs.yaml``.
+
+    :ivar build: whether there is a build pipeline
+    :ivar verify: how changes are verified: ``gerrit-trigger``, ``multibranch``, ``none``, or ``auto``: by the provider
+    :ivar verify_jenkinsfile: path in the repository of a Jenkinsfile for the verify pipeline; empty: it is generated
+    :ivar environment: where builds go when nobody chooses
+    :ivar environments: what a person may choose from; empty: any name may be typed in
+    :ivar local: build in the agent's local cloud instead
+    :ivar timeout: minutes
+    :ivar concurrent: whether builds of one job may run beside each other
+    :ivar quiet_period: seconds; ``None`` is Jenkins' own
+    :ivar nightly: a Jenkins cron line, or empty
+    :ivar poll: a Jenkins cron line by which Git is polled where no trigger tells of merged changes, or empty
+    :ivar recheck: a Java regular expression for comments that ask for another verification
+    :ivar gerrit_server: its name in the Gerrit Trigger plugin
+    :ivar follow_base: whether a build of the base image, when it is one of ours, triggers one of this
+    :ivar git_credentials, aws_credentials: ids of Jenkins credentials, or empty
+    """
+
+    build: bool = True
+    verify: str = "auto"
+    verify_jenkinsfile: str = ""
+    environment: str = "dev"
+    environments: tuple[str, ...] = ()
+    local: bool = False
+    timeout: int = 60
+    concurrent: bool = False
+    quiet_period: int | None = None
+    nightly: str = ""
+    poll: str = ""
+    recheck: str = r"(?im)^\s*recheck\s*$"
+    gerrit_server: str = "__ANY__"
+    follow_base: bool = True
+    compile_label: str = "ami-compile"
+    build_label: str = "ami-build"
+    verify_label: str = "ami-verify"
+    git_credentials: str = ""
+    aws_credentials: str = ""
+    discard: Discard = Discard()
+    throttle: Throttle = Throttle()
+
+
+@dataclass(frozen=True)
 class Identity:
     """What an image is called and made from; settings of ``ami.yaml``. Times in seconds, sizes in GiB."""
 
@@ -113,6 +178,8 @@ class Identity:
     overlay: OverlaySettings = OverlaySettings()
     secrets_allowed: tuple[str, ...] = ()
     """Globs of files (relative to the source) in which the check for secrets finds nothing."""
+    jobs: Mapping[str, Any] = field(default_factory=dict)
+    """What ``jobs:`` sets of :class:`JobSettings`, by its field names, and nothing else."""
 
 
 @dataclass(frozen=True)

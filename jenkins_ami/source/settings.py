@@ -41,6 +41,7 @@ ARCHITECTURES = ("x86_64", "arm64")
 NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{1,100}\Z")
 NAME_HINT = "Use up to 100 letters, digits, spaces and ( ) [ ] . / - ' @ _"
 VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z]+)*\Z")
+VERSION_HINT = "Write numbers with dots, like 1.4.0"
 SECONDS = (1, 86_400)
 """Bounds of a time limit."""
 TEST_SECONDS = (1, 3600)
@@ -65,8 +66,15 @@ def read_identity(root: Path) -> Identity:
     :raises InputError: neither is there, NAME, VERSION or BASE is missing, a value is impossible, or the two differ;
         all that is wrong at once (:class:`~jenkins_ami.findings.InvalidSource`)
     """
-    env_text = _read(root / AMI_ENV)
-    yaml_text = _read(root / AMI_YAML)
+    return identity_of(_read(root / AMI_ENV), _read(root / AMI_YAML), root)
+
+
+def identity_of(env_text: str | None, yaml_text: str | None, root: Path) -> Identity:
+    """The same from texts, for a source that is not on this disk.
+
+    :param env_text, yaml_text: ``None`` where there is no such file
+    :param root: what to call the source in errors
+    """
     if env_text is None and yaml_text is None:
         raise InputError(
             f"no {AMI_ENV} and no {AMI_YAML}: this is not an AMI source",
@@ -145,7 +153,7 @@ def _check_required(name: str, text: str, place: Location) -> None:
         shown = f"'{text}'" if len(text) <= 100 else f"of {len(text)} characters"
         raise InputError(f"EC2 refuses the image name {shown}", where=place, hint=NAME_HINT)
     if name == "version" and not VERSION.match(text):
-        raise InputError(f"'{text}' is no version", where=place, hint="Write numbers with dots, like 1.4.0")
+        raise InputError(f"'{text}' is no version", where=place, hint=VERSION_HINT)
 
 
 def _architecture(fields: Fields) -> str:

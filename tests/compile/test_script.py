@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from jenkins_ami.compile.script import SHOWN_LIMIT, SOURCE_DATE_EPOCH, run_compile_script
-from jenkins_ami.compile.workcopy import as_named, copy_source, remove_tree
+from jenkins_ami.compile.workcopy import as_named, copy_source
 from jenkins_ami.errors import AmiError, InputError, Location, ScriptError, UsageError
 from jenkins_ami.findings import ERROR, Finding, InvalidSource
+from jenkins_ami.folders import remove_tree
 from jenkins_ami.progress import NORMAL, QUIET, PlainProgress
 from jenkins_ami.source.reader import read_source
 

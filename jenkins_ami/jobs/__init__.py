@@ -1,0 +1,1 @@
+"""Jenkins jobs from AMI source repositories: discovery, job model, templates, plan and apply."""
