@@ -2,8 +2,8 @@
 
 Names, bounds, choices and patterns are those that ``settings`` and ``options`` read with; what is here beside them is
 what an editor shows. Draft 7, which editors know best. A key without a value counts as absent, so ``null`` is allowed
-wherever a key may be left out. Two things JSON Schema cannot say: that the default of a ``choice`` is one of its
-choices, and that a whole number is not written as ``10.0``.
+wherever a key may be left out. Three things JSON Schema cannot say: that the default of a ``choice`` is one of its
+choices, that a whole number is not written as ``10.0``, and what a cron line is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import re
 from typing import Any
 
 from ..artifacts import ImageTest, Timeouts
-from .model import Identity, OverlaySettings
+from . import jobs
+from .model import Discard, Identity, JobSettings, OverlaySettings
 from .options import ACCESSES, COMPRESSIONS, HTTPS, KINDS, MODE, OWNER, PARAMETER, S3, SCALARS
 from .settings import ARCHITECTURES, NAME, NAME_HINT, SECONDS, TEST_SECONDS, VERSION, VOLUME_SIZE
 
@@ -97,9 +98,80 @@ def ami_yaml() -> Schema:
                         )
                     },
                 ),
+                "jobs": _jobs(),
             },
         ),
     }
+
+
+def _jobs() -> Schema:
+    cron = "A Jenkins cron line: five fields in which H stands for a time of Jenkins' choice, or @daily."
+    identity = {"pattern": _regex(jobs.ID), "patternErrorMessage": "Use letters, digits, '.', '_' and '-'."}
+    label = {"pattern": _regex(jobs.LABEL), "patternErrorMessage": "Write a label of Jenkins."}
+    name = {"pattern": _regex(jobs.ENVIRONMENT), "patternErrorMessage": "Use letters, digits, '.', '_' and '-'."}
+    way = _choice("How changes are verified; auto goes by where the repository is.", jobs.WAYS, jobs.WAYS[0])
+    path = {"description": "Path in the repository.", "minLength": 1, "pattern": r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\x00-\x1f\x7f]+$(?!\n)"}
+    return _mapping(
+        "The source's Jenkins jobs, where they differ from the defaults in jobs.yaml.",
+        {
+            "build": _boolean("Whether there is a build pipeline.", JobSettings.build),
+            "verify": {
+                "description": "How changes are verified, and by which Jenkinsfile.",
+                "anyOf": [
+                    way,
+                    _mapping(
+                        "",
+                        {"by": way, "jenkinsfile": {**path, "type": ["string", "null"]}},
+                        optional=False,
+                    ),
+                ],
+            },
+            "environment": _text("Where builds go when nobody chooses.", **name, examples=["dev"]),
+            "environments": _optional(
+                {
+                    "type": "array",
+                    "description": "What a person may choose from. Without it any name may be typed in.",
+                    "items": {"type": "string", **name},
+                    "examples": [["dev", "prod"]],
+                }
+            ),
+            "local": _boolean("Build in the agent's local cloud instead.", JobSettings.local),
+            "timeout": _number("Minutes for each stage.", *jobs.MINUTES, JobSettings.timeout),
+            "concurrent": _boolean("Whether builds of one job may run beside each other.", JobSettings.concurrent),
+            "quiet_period": _number("Seconds that a build waits for more changes.", *jobs.QUIET),
+            "nightly": _text(cron, examples=["H 3 * * *"]),
+            "poll": _text(
+                f"When Git is asked for merged changes, where nothing tells. {cron}", examples=["H/15 * * * *"]
+            ),
+            "recheck": _text("Java regular expression of comments that ask for another verification."),
+            "gerrit_server": _text(
+                "Name of the server in the Gerrit Trigger plugin.", default=JobSettings.gerrit_server
+            ),
+            "follow_base": _boolean("Build again when the base image was built.", JobSettings.follow_base),
+            "labels": _mapping(
+                "Labels of agents.", {each: _text(f"Agent to {each} on.", **label) for each in jobs.LABELS}
+            ),
+            "credentials": _mapping(
+                "Ids of Jenkins credentials.", {each: _text(f"For {each}.", **identity) for each in jobs.CREDENTIALS}
+            ),
+            "discard": _mapping(
+                "How long Jenkins keeps builds and artifacts; -1 is for ever.",
+                {each: _number("Days or number.", *jobs.KEPT, getattr(Discard, each)) for each in jobs.DISCARD},
+            ),
+            "throttle": _mapping(
+                "Limits of the Throttle Concurrent Builds plugin; 0 is none.",
+                {
+                    "categories": _texts("Categories whose limits count.", examples=[["ami-build"]]),
+                    "total": _number("Builds at a time.", *jobs.LIMIT, 0),
+                    "per_node": _number("Builds at a time on one agent.", *jobs.LIMIT, 0),
+                },
+            ),
+        },
+    )
+
+
+def _boolean(description: str, default: bool) -> Schema:
+    return {"type": ["boolean", "null"], "description": description, "default": default}
 
 
 def _storage() -> Schema:

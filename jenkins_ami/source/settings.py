@@ -12,6 +12,7 @@ from ..errors import InputError, Location
 from ..findings import Findings
 from ..yamlfile import Fields, Node, decode, parse
 from . import amienv, options
+from .jobs import read_jobs
 from .model import Identity
 
 AMI_ENV = "ami.env"
@@ -33,6 +34,7 @@ KEYS = (
     "strict",
     "overlay",
     "checks",
+    "jobs",
 )
 ARCHITECTURES = ("x86_64", "arm64")
 
@@ -116,6 +118,7 @@ def identity_of(env_text: str | None, yaml_text: str | None, root: Path) -> Iden
         "strict": lambda: options.strictness(fields),
         "overlay": lambda: options.overlay(fields),
         "secrets_allowed": lambda: options.secrets_allowed(fields),
+        "jobs": lambda: read_jobs(fields, "jobs"),
     }
     for name, reader in readers.items():
         with found.catch(AMI_YAML):

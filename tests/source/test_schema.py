@@ -10,6 +10,7 @@ import yaml
 from jenkins_ami.errors import InputError
 from jenkins_ami.findings import InvalidSource
 from jenkins_ami.source import options, settings
+from jenkins_ami.source.model import Discard, JobSettings, Throttle
 from jenkins_ami.source.scaffold import TEMPLATES, scaffold
 from jenkins_ami.source.schema import ami_yaml
 from tests.conftest import EXAMPLES
@@ -39,6 +40,7 @@ def test_it_is_a_valid_schema_of_draft_7():
 
 
 UNKNOWN = "zzqqzzqq"
+JOBS = SCHEMA["properties"]["jobs"]
 LEVELS = {
     "the file": ("{unknown}: 1", SCHEMA),
     "timeouts": ("timeouts: {{{unknown}: 1}}", SCHEMA["properties"]["timeouts"]),
@@ -52,6 +54,12 @@ LEVELS = {
         SCHEMA["properties"]["overlay"]["properties"]["rules"]["items"],
     ),
     "a test": ("tests: [{{{unknown}: 1}}]", SCHEMA["properties"]["tests"]["items"]["anyOf"][1]),
+    "jobs": ("jobs: {{{unknown}: 1}}", JOBS),
+    "how to verify": ("jobs: {{verify: {{{unknown}: 1}}}}", JOBS["properties"]["verify"]["anyOf"][1]),
+    "labels": ("jobs: {{labels: {{{unknown}: 1}}}}", JOBS["properties"]["labels"]),
+    "credentials": ("jobs: {{credentials: {{{unknown}: 1}}}}", JOBS["properties"]["credentials"]),
+    "discard": ("jobs: {{discard: {{{unknown}: 1}}}}", JOBS["properties"]["discard"]),
+    "throttle": ("jobs: {{throttle: {{{unknown}: 1}}}}", JOBS["properties"]["throttle"]),
     "a parameter": ("parameters: {{p: {{{unknown}: 1}}}}", SCHEMA["properties"]["parameters"]["additionalProperties"]),
 }
 
@@ -201,7 +209,46 @@ GOOD = [
     "parameters: {p: {type: secret}}",
     "parameters: {p: {type: secret, default: }}",
 ]
+GOOD += [
+    "jobs:",
+    "jobs: {build: false, local: true, concurrent: true, follow_base: false}",
+    "jobs: {verify: none}",
+    "jobs: {verify: {by: gerrit-trigger, jenkinsfile: ci/Jenkinsfile}}",
+    "jobs: {verify: {jenkinsfile: }}",
+    "jobs: {environment: dev, environments: [dev, prod-1.x]}",
+    "jobs: {environments: []}",
+    "jobs: {timeout: 1, quiet_period: 0}",
+    "jobs: {nightly: 'H 3 * * 1-5', poll: '@daily'}",
+    "jobs: {recheck: '(?i)again', gerrit_server: main}",
+    "jobs: {labels: {compile: 'linux && big', build: b, verify: v}}",
+    "jobs: {credentials: {git: gerrit-http, aws: aws_1}}",
+    "jobs: {discard: {builds: -1, days: 30, artifact_builds: 5, artifact_days: -1}}",
+    "jobs: {throttle: {categories: [a, b], total: 4, per_node: 0}}",
+]
 BAD = [
+    "jobs: true",
+    "jobs: {buidl: true}",
+    "jobs: {build: 1}",
+    "jobs: {verify: maybe}",
+    "jobs: {verify: [none]}",
+    "jobs: {verify: {by: maybe}}",
+    "jobs: {verify: {jenkinsfile: /etc/passwd}}",
+    "jobs: {verify: {jenkinsfile: a/../../b}}",
+    "jobs: {verify: {jenkinsfile: ..}}",
+    "jobs: {environment: 'a b'}",
+    "jobs: {environment: -dev}",
+    "jobs: {environments: ['a b']}",
+    "jobs: {environments: dev}",
+    "jobs: {timeout: 0}",
+    "jobs: {timeout: 10081}",
+    "jobs: {quiet_period: -1}",
+    "jobs: {nightly: 3}",
+    "jobs: {labels: {compile: ''}}",
+    'jobs: {labels: {compile: "a\\nb"}}',
+    "jobs: {credentials: {git: 'a b'}}",
+    "jobs: {discard: {builds: -2}}",
+    "jobs: {throttle: {categories: a}}",
+    "jobs: {throttle: {total: -1}}",
     "[]",
     "text",
     "nmae: x",
@@ -340,9 +387,11 @@ def test_what_the_reader_refuses_the_schema_refuses(text, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["volume_size: 8.0", "parameters: {p: {type: choice, choices: [a], default: b}}"], ids=["float", "choice"]
+    "text",
+    ["volume_size: 8.0", "parameters: {p: {type: choice, choices: [a], default: b}}", "jobs: {nightly: never}"],
+    ids=["float", "choice", "cron"],
 )
-def test_the_two_things_a_schema_cannot_say_are_left_to_the_reader(text, tmp_path):
+def test_the_three_things_a_schema_cannot_say_are_left_to_the_reader(text, tmp_path):
     assert VALIDATOR.is_valid(yaml.safe_load(text))
     assert not reader_accepts(text, tmp_path)
 
@@ -363,10 +412,21 @@ def test_defaults_and_examples_are_values_that_the_schema_itself_accepts():
                 assert jsonschema.Draft7Validator(one).is_valid(example), f"{path}/{key}"
 
 
+JOB_KEYS = [one for _, one in defaults(JOBS)]
+
+
+def test_defaults_of_jobs_are_those_of_their_type():
+    said = {key: one["default"] for key, one in JOBS["properties"].items() if "default" in one}
+    assert said == {key: getattr(JobSettings, key) for key in said}
+    for name, kind in (("discard", Discard), ("throttle", Throttle)):
+        keys = JOBS["properties"][name]["properties"]
+        assert all(one["default"] == getattr(kind, key) for key, one in keys.items() if "default" in one)
+
+
 def test_defaults_are_those_of_the_reader(tmp_path):
     (tmp_path / "ami.env").write_text("NAME=n\nVERSION=1\nBASE=b\n")
     identity = settings.read_identity(tmp_path)
-    said = {key: one["default"] for key, one in defaults(SCHEMA)}
+    said = {key: one["default"] for key, one in defaults(SCHEMA) if one not in JOB_KEYS}
     assert said == {
         "architecture": identity.architecture,
         "instance_types": list(identity.instance_types),
