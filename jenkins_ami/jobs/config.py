@@ -17,7 +17,7 @@ from ..source import jobs as settings
 from ..source.model import JobSettings
 from ..yamlfile import Fields, did_you_mean, parse
 from . import mark
-from .config_sources import SECRETS, git_url, read_auth, read_sources, read_url, refuse_secrets, where_of
+from .config_sources import git_url, read_auth, read_sources, read_url, refuse_secrets, where_of
 from .model import BUILD, MULTIBRANCH, VERIFY, ItemPath, Provider
 from .names import name_problem
 
@@ -185,8 +185,8 @@ def _folder(fields: Fields) -> ItemPath:
 
 
 def _jenkins(fields: Fields, base: Path) -> JenkinsConfig:
-    block = fields.fields("jenkins", "jenkins", ("url", "auth", "ca", "workers", *SECRETS))
-    refuse_secrets(block)
+    refuse_secrets(fields.node_of("jenkins"))
+    block = fields.fields("jenkins", "jenkins", ("url", "auth", "ca", "workers"))
     ca = block.text("ca")
     return JenkinsConfig(
         url=read_url(block, "url", ("http", "https")).rstrip("/") if block.node_of("url") else "",

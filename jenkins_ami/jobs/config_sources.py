@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ..errors import InputError, Location
 from ..findings import Findings
-from ..yamlfile import Fields, Node
+from ..yamlfile import Fields, Node, did_you_mean
 from .model import PROVIDERS, Provider
 
 _AUTH = ("user", "user_env", "secret_env", "secret_file", "netrc")
@@ -30,19 +30,21 @@ def where_of(fields: Fields, key: str) -> Location:
     return (fields.node_of(key) or fields.node).where
 
 
-def refuse_secrets(block: Fields) -> None:
+def refuse_secrets(node: Node | None) -> None:
+    """:raises InputError: a mapping holds a secret, which everybody could read who may read the repository"""
+    keys = node.value if node is not None and isinstance(node.value, dict) else {}
     for key in SECRETS:
-        if node := block.node_of(key):
+        if key in keys:
             raise InputError(
                 f"a secret ('{key}') does not belong in jobs.yaml",
-                where=node.where,
+                where=keys[key].where,
                 hint="Change it, and name a variable (secret_env) or file (secret_file) that holds it, under 'auth'",
             )
 
 
 def read_auth(block: Fields) -> dict[str, str]:
-    auth = block.fields("auth", "auth", (*_AUTH, *SECRETS))
-    refuse_secrets(auth)
+    refuse_secrets(block.node_of("auth"))
+    auth = block.fields("auth", "auth", _AUTH)
     given = {key: auth.text(key) for key in _AUTH if auth.node_of(key)}
     for one, other in (
         ("user", "user_env"),
@@ -108,10 +110,12 @@ def _provider(node: Node, number: int, base: Path) -> Provider:
     kinds = [kind for kind in PROVIDERS if kind in keys]
     if len(kinds) != 1:
         problem = f"{what} says both '{kinds[0]}' and '{kinds[1]}'" if kinds else f"{what} does not say what it is"
-        raise InputError(problem, where=node.where, hint=f"Give it one of {', '.join(PROVIDERS)}")
+        near = [hint for key in keys if (hint := did_you_mean(str(key), PROVIDERS)).startswith("Did")]
+        hint = near[0] if near and not kinds else f"Give it one of {', '.join(PROVIDERS)}"
+        raise InputError(problem, where=node.where, hint=hint)
     kind = kinds[0]
-    block = Fields(node, what, (kind, *_COMMON, *_MORE[kind], *SECRETS))
-    refuse_secrets(block)
+    refuse_secrets(node)
+    block = Fields(node, what, (kind, *_COMMON, *_MORE[kind]))
     branch = block.text("branch")
     if branch and not re.match(r"[^\s~^:?*\[\\$\x00-\x1f]+\Z", branch):
         raise InputError(f"'{branch}' is no branch", where=where_of(block, "branch"))
@@ -153,7 +157,7 @@ def _which(block: Fields) -> dict[str, str]:
     prefix, regex = block.text("prefix"), block.text("regex")
     if prefix and regex:
         raise InputError(
-            "'prefix' and 'regex' exclude each other", where=where_of(block, "regex"), hint="Gerrit takes one"
+            "'prefix' and 'regex' exclude each other", where=where_of(block, "regex"), hint="Gerrit takes one of them"
         )
     if regex:
         try:

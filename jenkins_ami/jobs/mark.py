@@ -70,13 +70,11 @@ def put(description: str, mark: Mark) -> str:
     """The description with ``mark`` in the place of its owner's, or below the others'."""
     lines = description.split("\n")
     start, end = _block(lines)
-    block = [other for other in map(_parse, lines[start:end])]
+    block = list(map(_parse, lines[start:end]))
     if any(other.owner == mark.owner for other in block):
         first = next(at for at, other in enumerate(block) if other.owner == mark.owner)
         block = [
-            mark if at == first else other
-            for at, other in enumerate(block)
-            if at == first or other.owner != mark.owner
+            mark if at == first else other for at, other in enumerate(block) if at == first or other.owner != mark.owner
         ]
     else:
         block.append(mark)

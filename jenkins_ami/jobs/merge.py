@@ -76,7 +76,7 @@ def merged(desired: str, live: str, preserve: Sequence[str] = ()) -> str:
     """
     wanted, there = parse(desired), parse(live)
     owned = tracked(there)
-    result = Element(wanted.tag, there.attrib)
+    result = Element(wanted.tag)
     if (actions := there.find("actions")) is not None:
         result.append(actions)
     for child in wanted:

@@ -38,7 +38,14 @@ class Templates:
         from markupsafe import Markup
 
         def for_xml(value: object) -> Markup:
+            if isinstance(value, StrictUndefined):
+                str(value)  # raises, and says what is undefined
             return value if isinstance(value, Markup) else Markup(xml_text(value))
+
+        def for_script(value: object) -> str:
+            if isinstance(value, StrictUndefined):
+                str(value)
+            return _only_groovy(value)
 
         def make(finalize: Any, *, autoescape: bool) -> Environment:
             return Environment(
@@ -54,7 +61,7 @@ class Templates:
 
         self._xml = make(for_xml, autoescape=True)
         self._xml.filters["git_url"] = git_url
-        self._groovy = make(_only_groovy, autoescape=False)
+        self._groovy = make(for_script, autoescape=False)
         self._groovy.filters["groovy"] = groovy
         self._groovy.filters["identifier"] = _identifier
 

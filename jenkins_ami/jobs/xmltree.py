@@ -20,7 +20,6 @@ _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
 _PLANE = 0xF0000
 _CARRIED = re.compile("[\U000f0000-\U000f001f\U000ffffe\U000fffff]")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_SAVED = re.compile(r"""\s*(?:<\?xml[^>]*\?>)?\s*(?:<!--.*?-->\s*)*<[^\s/>]+[^>]*\splugin=""", re.DOTALL)
 _ENCODING = re.compile(r"""\A\ufeff?<\?xml[^>]*\?>""")
 
 
@@ -51,14 +50,17 @@ def _carry(match: re.Match[str]) -> str:
 
 
 def carries_control(element: Element) -> bool:
-    """Whether a text in it cannot be said in XML 1.0."""
-    return any(_CARRIED.search(text) for each in element.iter() for text in (each.text or "", *each.attrib.values()))
+    """Whether its own text, or an attribute, cannot be said in XML 1.0."""
+    return any(_CARRIED.search(text) for text in (element.text or "", *element.attrib.values()))
 
 
 def is_saved(text: str) -> bool:
-    """Whether a server wrote this text from its objects, and not somebody who posted it: it says ``plugin=`` on the
-    root element (rule 2 of the recordings)."""
-    return bool(_SAVED.match(text))
+    """Whether a server wrote this text from its objects, and not somebody who posted it.
+
+    What was posted comes back with its declaration in double quotes, what Jenkins writes has single ones (rules 1 and 2
+    of the recordings).
+    """
+    return text.startswith("<?xml version='")
 
 
 def serialize(root: Element) -> str:
