@@ -20,6 +20,7 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from pathlib import Path
 
+from bench_jobs import bench_jobs
 from bench_overlay import bench_overlay
 from cloud_init_package import cloud_init_package
 
@@ -201,6 +202,7 @@ def main() -> None:
         bench_payload(work)
         bench_overlay(work)
         bench_scratch(work)
+        bench_jobs(work)
 
 
 main()

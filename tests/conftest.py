@@ -13,11 +13,17 @@ from jenkins_ami.cli import main
 from jenkins_ami.paths import cache_dir
 from tests.cloud_init_package import cloud_init_package
 from tests.compile.reading import Judge
+from tests.jenkins.live import describe
 
 # A run that was started in the background (`&`, nohup, some CI) ignores these signals, and so would all that it starts.
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+
+def pytest_report_header() -> str:
+    return describe()
+
 
 REPOSITORY = Path(__file__).parent.parent
 EXAMPLES = REPOSITORY / "examples"

@@ -8,17 +8,15 @@ did not answer; the rest is done all the same.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from ...errors import InputError, ServerError
 from ...jobs.apply import Options, apply
-from ...jobs.plan import REMOVALS, Only
+from ...jobs.plan import REMOVALS
 from ...jobs.planview import as_html, as_json, as_text
-from ...jobs.run import connect, plan_jobs
 from ...progress import Progress
 from .. import Result
-from .common import add_config, add_plan, add_server, as_data, config_of, exit_code, wanted_of, write_page
+from .common import add_config, add_plan, add_server, as_data, config_of, connected, exit_code, planned, write_page
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,26 +39,16 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
     for name in ("limit", "max_deletes"):
         if (value := getattr(args, name)) is not None and value < 0:
             raise InputError(f"--{name.replace('_', '-')} is {value}, and cannot be less than 0")
-    connection = connect(config, os.environ, progress, args.url, args.wait)
-    wanted = wanted_of(args, config, progress)
-    plan = plan_jobs(
-        wanted.desired,
-        connection,
-        progress,
-        config=config,
-        verify=args.verify,
-        only=Only(tuple(args.only)) if args.only else None,
-        adopt=args.adopt,
-        remove="disable" if args.disable else None,
-    )
-    write_page(args.html, as_html(plan, f"Applied to {connection.url}"))
-    options = Options(
-        workers=config.jenkins.workers,
-        limit=args.limit,
-        prune=args.prune,
-        max_deletes=config.max_deletes if args.max_deletes is None else args.max_deletes,
-    )
-    done = apply(plan, connection, progress, options)
+    with connected(args, config, progress) as connection:
+        wanted, plan = planned(args, config, connection, progress)
+        write_page(args.html, as_html(plan, f"Applied to {connection.url}"))
+        options = Options(
+            workers=config.jenkins.workers,
+            limit=args.limit,
+            prune=args.prune,
+            max_deletes=config.max_deletes if args.max_deletes is None else args.max_deletes,
+        )
+        done = apply(plan, connection, progress, options)
     failed = [one for one in done if not one.ok]
     data = as_json(plan) | {
         "findings": as_data(wanted.findings),

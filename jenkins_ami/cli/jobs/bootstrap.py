@@ -6,14 +6,12 @@ Checks first that the plugins which the jobs need are there. May be run again at
 from __future__ import annotations
 
 import argparse
-import os
 
 from ...errors import ServerError
 from ...jobs.bootstrap import bootstrap
-from ...jobs.run import connect
 from ...progress import Progress
 from .. import Result
-from .common import add_config, add_server, config_of
+from .common import add_config, add_server, config_of, connected
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, progress: Progress) -> Result:
     config = config_of(args)
-    connection = connect(config, os.environ, progress, args.url, args.wait)
-    done = bootstrap(config, connection, progress)
+    with connected(args, config, progress) as connection:
+        done = bootstrap(config, connection, progress)
     failed = [one for one in done if not one.ok]
     data: dict[str, object] = {
         "done": [{"path": list(one.path), "action": one.action, "ok": one.ok, "what": one.what} for one in done]

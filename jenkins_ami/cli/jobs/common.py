@@ -11,7 +11,9 @@ from ...compile.formats import message
 from ...errors import InputError, UsageError, one_line
 from ...findings import ERROR, Finding
 from ...jobs.config import FILE, JobsConfig, read_config
-from ...jobs.run import Wanted, look
+from ...jobs.connection import Connection
+from ...jobs.plan import Only, Plan
+from ...jobs.run import Wanted, connect, look, plan_jobs
 from ...paths import cache_dir
 from ...progress import Progress
 
@@ -61,6 +63,29 @@ def wanted_of(args: argparse.Namespace, config: JobsConfig, progress: Progress) 
     for finding in wanted.findings:
         progress.warn(one_line(f"{finding.where}: {message(finding)}"))
     return wanted
+
+
+def connected(args: argparse.Namespace, config: JobsConfig, progress: Progress) -> Connection:
+    """The Jenkins; used as a context manager, it is closed at the end."""
+    return connect(config, os.environ, progress, args.url, args.wait)
+
+
+def planned(
+    args: argparse.Namespace, config: JobsConfig, connection: Connection, progress: Progress
+) -> tuple[Wanted, Plan]:
+    """Discover and compare, as the arguments say."""
+    wanted = wanted_of(args, config, progress)
+    plan = plan_jobs(
+        wanted.desired,
+        connection,
+        progress,
+        config=config,
+        verify=args.verify,
+        only=Only(tuple(args.only)) if args.only else None,
+        adopt=args.adopt,
+        remove="disable" if args.disable else None,
+    )
+    return wanted, plan
 
 
 def exit_code(wanted: Wanted) -> int:

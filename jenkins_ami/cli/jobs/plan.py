@@ -8,16 +8,13 @@ with 2 when a source cannot be read or a provider did not answer.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from ...errors import PlanDiffers
-from ...jobs.plan import Only
 from ...jobs.planview import as_html, as_json, as_text
-from ...jobs.run import connect, plan_jobs
 from ...progress import Progress
 from .. import Result
-from .common import add_config, add_plan, add_server, as_data, config_of, exit_code, wanted_of, write_page
+from .common import add_config, add_plan, add_server, as_data, config_of, connected, exit_code, planned, write_page
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,18 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, progress: Progress) -> Result:
     config = config_of(args)
-    connection = connect(config, os.environ, progress, args.url, args.wait)
-    wanted = wanted_of(args, config, progress)
-    plan = plan_jobs(
-        wanted.desired,
-        connection,
-        progress,
-        config=config,
-        verify=args.verify,
-        only=Only(tuple(args.only)) if args.only else None,
-        adopt=args.adopt,
-        remove="disable" if args.disable else None,
-    )
+    with connected(args, config, progress) as connection:
+        wanted, plan = planned(args, config, connection, progress)
     write_page(args.html, as_html(plan, f"Plan for {connection.url}"))
     code = exit_code(wanted)
     if args.exit_code and plan.differs():
