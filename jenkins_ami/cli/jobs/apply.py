@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ...errors import InputError, ServerError
+from ...errors import ServerError, UsageError
 from ...jobs.apply import Options, apply
 from ...jobs.plan import REMOVALS
 from ...jobs.planview import as_html, as_json, as_text
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
     config = config_of(args)
     for name in ("limit", "max_deletes"):
         if (value := getattr(args, name)) is not None and value < 0:
-            raise InputError(f"--{name.replace('_', '-')} is {value}, and cannot be less than 0")
+            raise UsageError(f"--{name.replace('_', '-')} is {value}, and cannot be less than 0")
     with connected(args, config, progress) as connection:
         wanted, plan = planned(args, config, connection, progress)
         write_page(args.html, as_html(plan, f"Applied to {connection.url}"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...compile.formats import message
@@ -56,18 +57,23 @@ def config_of(args: argparse.Namespace) -> JobsConfig:
     return read_config(named)
 
 
-def wanted_of(args: argparse.Namespace, config: JobsConfig, progress: Progress) -> Wanted:
+def wanted_of(args: argparse.Namespace, config: JobsConfig, progress: Progress, *, tell: bool = True) -> Wanted:
     """Discover, and tell what is wrong with sources."""
     cache = None if args.no_cache else cache_dir() / "discovery"
     wanted = look(config, os.environ, progress, cache)
-    for finding in wanted.findings:
+    for finding in wanted.findings if tell else ():
         progress.warn(one_line(f"{finding.where}: {message(finding)}"))
     return wanted
 
 
-def connected(args: argparse.Namespace, config: JobsConfig, progress: Progress) -> Connection:
-    """The Jenkins; used as a context manager, it is closed at the end."""
-    return connect(config, os.environ, progress, args.url, args.wait)
+@contextmanager
+def connected(args: argparse.Namespace, config: JobsConfig, progress: Progress) -> Iterator[Connection]:
+    """The Jenkins, until the end of the block."""
+    connection = connect(config, os.environ, progress, args.url, args.wait)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def planned(

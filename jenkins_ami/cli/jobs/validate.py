@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
 
 
 def _of_config(args: argparse.Namespace, progress: Progress) -> list[Finding]:
-    wanted = wanted_of(args, config_of(args), progress)
+    wanted = wanted_of(args, config_of(args), progress, tell=False)
     found = list(wanted.findings)
     found += [
         Finding("discovery", ERROR, f"{one.provider.name}: {one.what}", one.provider.where)
