@@ -67,7 +67,7 @@ VIEWS = (ViewConfig("Builds", (BUILD,)), ViewConfig("Changes", (VERIFY, MULTIBRA
 
 @dataclass(frozen=True)
 class SeedConfig:
-    """The seed job: applies this file whenever its repository changes; the alarm plans it and tells of drift.
+    """The seed job: applies this file every now and then; the alarm plans it and tells of drift.
 
     :ivar config: path of this file in that repository; ``script`` of the seed's Jenkinsfile
     :ivar schedule, drift: cron lines
@@ -197,13 +197,9 @@ def _jenkins(fields: Fields, base: Path) -> JenkinsConfig:
 
 
 def _locked(fields: Fields) -> tuple[str, ...]:
-    for name in fields.texts("locked"):
+    for name, where in settings.texts_at(fields, "locked"):
         if name not in settings.KEYS:
-            raise InputError(
-                f"there is no setting '{name}'",
-                where=where_of(fields, "locked"),
-                hint=did_you_mean(name, settings.KEYS),
-            )
+            raise InputError(f"there is no setting '{name}'", where=where, hint=did_you_mean(name, settings.KEYS))
     return fields.texts("locked")
 
 
@@ -236,11 +232,9 @@ def _views(fields: Fields) -> tuple[ViewConfig, ...]:
         if problem := name_problem(name):
             raise InputError(f"'{name}' cannot be a view: {problem}", where=where_of(block, "name"))
         kinds = block.texts("jobs") or block.missing("jobs")
-        for kind in kinds:
+        for kind, where in settings.texts_at(block, "jobs"):
             if kind not in VIEW_KINDS:
-                raise InputError(
-                    f"there are no '{kind}' jobs", where=where_of(block, "jobs"), hint=did_you_mean(kind, VIEW_KINDS)
-                )
+                raise InputError(f"there are no '{kind}' jobs", where=where, hint=did_you_mean(kind, VIEW_KINDS))
         if name in ("All", *(view.name for view in views)):
             raise InputError(f"there is a view '{name}' already", where=where_of(block, "name"))
         views.append(ViewConfig(name, kinds))
@@ -272,6 +266,7 @@ def _templates(fields: Fields, base: Path) -> Path | None:
     return base / text
 
 
-def settings_for(config: JobsConfig, own: Mapping[str, Any]) -> JobSettings:
-    """The settings of one source: the defaults, and over them its own."""
-    return JobSettings(**{**config.defaults, **own})
+def settings_for(config: JobsConfig, provider: Provider, own: Mapping[str, Any]) -> JobSettings:
+    """The settings of one source: the defaults, over them what its provider says, and over that its own."""
+    given = {"git_credentials": provider.credentials} if provider.credentials else {}
+    return settings.settings_of(config.defaults, given, own)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ..errors import InputError, Location
 from ..findings import Findings
+from ..source.jobs import regular_expression, texts_at
 from ..yamlfile import Fields, Node, did_you_mean
 from .model import PROVIDERS, Provider
 
@@ -24,6 +25,7 @@ _EXCLUDE = (
     ("netrc", "secret_env"),
     ("netrc", "secret_file"),
 )
+"""Keys of ``auth`` of which there is one at most."""
 
 
 def where_of(fields: Fields, key: str) -> Location:
@@ -46,12 +48,7 @@ def read_auth(block: Fields) -> dict[str, str]:
     refuse_secrets(block.node_of("auth"))
     auth = block.fields("auth", "auth", _AUTH)
     given = {key: auth.text(key) for key in _AUTH if auth.node_of(key)}
-    for one, other in (
-        ("user", "user_env"),
-        ("secret_env", "secret_file"),
-        ("netrc", "secret_env"),
-        ("netrc", "secret_file"),
-    ):
+    for one, other in _EXCLUDE:
         if one in given and other in given:
             raise InputError(f"'{one}' and '{other}' exclude each other", where=where_of(auth, other))
     if ("user" in given or "user_env" in given) and not {"secret_env", "secret_file"} & set(given):
@@ -74,14 +71,17 @@ def read_url(block: Fields, key: str, schemes: tuple[str, ...]) -> str:
 
 
 def _refuse_password(url: str, where: Location) -> None:
-    if "://" in url and urlsplit(url).password is not None:
+    """Of HTTP also a user alone: it may well be a token, and who signs in is told elsewhere."""
+    parts = urlsplit(url) if "://" in url else urlsplit("")
+    if parts.password is not None or (parts.username is not None and parts.scheme in ("http", "https")):
+        what = "a user's name" if parts.password is None else "a password"
         raise InputError(
-            "the URL holds a password", where=where, hint="Take it out, change it, and name credentials instead"
+            f"the URL holds {what}", where=where, hint="Take it out, change it, and name credentials instead"
         )
 
 
 def git_url(text: str, where: Location) -> str:
-    if not _GIT_URL.match(text) or "::" in text.partition("/")[0]:
+    if not _GIT_URL.match(text) or not text.isprintable() or "::" in text.partition("/")[0]:
         raise InputError(
             f"'{text}' is no URL of a Git repository", where=where, hint="Use https://, ssh:// or user@host:path"
         )
@@ -123,7 +123,7 @@ def _provider(node: Node, number: int, base: Path) -> Provider:
         "kind": kind,
         "where": node.where,
         "branch": branch.removeprefix("refs/heads/"),
-        "folders": tuple(_glob(each, where_of(block, "folders")) for each in block.texts("folders", (".",))),
+        "folders": tuple(_glob(each, where) for each, where in texts_at(block, "folders")) or ("",),
         "include": block.texts("include", ("**",)),
         "exclude": block.texts("exclude"),
         "clone": block.text("clone"),
@@ -134,10 +134,9 @@ def _provider(node: Node, number: int, base: Path) -> Provider:
         values |= {"url": read_url(block, kind, ("https", "http")).rstrip("/"), **_which(block)}
         name = urlsplit(values["url"]).netloc
     elif kind == "git":
-        urls = block.texts(kind)
-        if not urls:
+        values["urls"] = tuple(git_url(url, where) for url, where in texts_at(block, kind))
+        if not values["urls"]:
             raise InputError(f"{what} names no repository", where=node.where, hint="List their URLs under 'git:'")
-        values["urls"] = tuple(git_url(url, where_of(block, kind)) for url in urls)
         name = f"git-{number}"
     elif kind == "folder":
         path = block.text(kind) or block.missing(kind)
@@ -159,11 +158,7 @@ def _which(block: Fields) -> dict[str, str]:
         raise InputError(
             "'prefix' and 'regex' exclude each other", where=where_of(block, "regex"), hint="Gerrit takes one of them"
         )
-    if regex:
-        try:
-            re.compile(regex)
-        except re.error as error:
-            raise InputError(f"'{regex}' is no regular expression: {error}", where=where_of(block, "regex")) from error
+    regular_expression(block, "regex")
     return {"prefix": prefix, "regex": regex}
 
 

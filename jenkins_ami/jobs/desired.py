@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -14,7 +14,21 @@ from ..source.model import Discard, JobSettings
 from . import mark
 from .chain import Chain, chain
 from .config import JobsConfig, ViewConfig, settings_for
-from .model import ALARM, BUILD, FOLDER, MULTIBRANCH, SEED, VERIFY, VIEW, Desired, Discovery, Found, Item, ItemPath
+from .model import (
+    ALARM,
+    BUILD,
+    FOLDER,
+    MULTIBRANCH,
+    SEED,
+    VERIFY,
+    VIEW,
+    Desired,
+    Discovery,
+    Found,
+    Item,
+    ItemPath,
+    Repository,
+)
 from .names import item_name
 from .render import Templates
 
@@ -24,6 +38,9 @@ _FIELDS = {
 }
 """Settings in ``ami.yaml`` that are several fields."""
 _MODES = ("apply", "plan")
+_SEED_JOBS = ("seed", "drift")
+_HAVE_BRANCH_SOURCES = ("gerrit", "github", "gitlab")
+"""Providers whose changes a multibranch project finds."""
 
 
 def source_path(config: JobsConfig, repository: str, folder: str | None = None) -> ItemPath:
@@ -37,7 +54,7 @@ def desired(
 ) -> tuple[Desired, tuple[Finding, ...]]:
     """All that Jenkins should have, and what is wrong with sources.
 
-    A source with an error has no items; its path is among ``kept``, so that what is there stays.
+    A source with an error has no items; its jobs' paths are among ``kept``, so that what is there stays.
 
     :raises InputError: in a template
     """
@@ -47,9 +64,10 @@ def desired(
     links = chain(found)
     findings.extend(links.findings)
     usable = [source for source in found if source.id not in links.unusable]
-    cyclic = [source for source in found if source.id in links.unusable]
-    kept += [source_path(config, source.repository.name, source.folder) for source in cyclic]
-    kept += [source_path(config, one.repository.name, one.folder) for one in discovery.broken]
+    kept += [place for one in found if one.id in links.unusable for place in _jobs_at(_path(config, one))]
+    for one in discovery.broken:
+        path = source_path(config, one.repository.name, one.folder)
+        kept += [path] if one.folder is None else _jobs_at(path)
     findings += [finding for one in discovery.broken for finding in one.findings]
     items = [*making.around(), *_sorted(making, usable, links, findings)]
     result = Desired(
@@ -68,31 +86,30 @@ def _usable(config: JobsConfig, discovery: Discovery) -> tuple[list[Found], list
     """Sources that can have jobs: settings that are allowed, and a place of their own."""
     findings: list[Finding] = []
     kept: list[ItemPath] = []
-    places: dict[ItemPath, Found] = {}
     usable = []
-    reserved = {(*config.folder, name) for name in ("seed", "drift")} if config.seed else set()
+    sources: dict[ItemPath, list[Found]] = {}
     for source in discovery.found:
-        path = source_path(config, source.repository.name, source.folder)
-        problem = _problem(config, source) or _misplaced(path, source, places, reserved)
-        places.setdefault(path, source)
-        if problem:
+        sources.setdefault(_path(config, source), []).append(source)
+    inside = {
+        path[:length]: here[0] for path, here in sources.items() for length in range(len(config.folder), len(path))
+    }
+    for source in discovery.found:
+        path = _path(config, source)
+        if problem := _problem(config, source) or _misplaced(config, path, source, sources, inside):
             findings.append(problem)
-            kept.append(path)
+            kept += _jobs_at(path)
         else:
             usable.append(source)
-    inside = {
-        path[:length]: source for path, source in places.items() for length in range(len(config.folder), len(path))
-    }
-    for source in list(usable):
-        path = source_path(config, source.repository.name, source.folder)
-        for job in (BUILD, VERIFY):
-            if other := inside.get((*path, job)) or places.get((*path, job)):
-                what = f"its job '{job}' would be at the place of the folder of {other.id}"
-                findings.append(_error(source, what, "Rename that folder"))
-                kept.append(path)
-                usable.remove(source)
-                break
     return usable, findings, kept
+
+
+def _path(config: JobsConfig, source: Found) -> ItemPath:
+    return source_path(config, source.repository.name, source.folder)
+
+
+def _jobs_at(path: ItemPath) -> list[ItemPath]:
+    """The jobs of the source whose folder this is; other sources may lie in the folder as well."""
+    return [(*path, name) for name in (BUILD, VERIFY)]
 
 
 def _problem(config: JobsConfig, source: Found) -> Finding | None:
@@ -103,14 +120,35 @@ def _problem(config: JobsConfig, source: Found) -> Finding | None:
     if re.search(r"[$\s]", source.repository.branch):
         what = f"the branch '{source.repository.branch}' cannot be given to Jenkins, which expands '$'"
         return _error(source, what, "Rename the branch")
+    if "$" in source.jenkinsfile:
+        what = f"the path '{source.jenkinsfile}' cannot be given to Jenkins, which expands '$'"
+        return _error(source, what, "Rename the folder")
     return None
 
 
-def _misplaced(path: ItemPath, source: Found, places: dict[ItemPath, Found], reserved: set[ItemPath]) -> Finding | None:
-    if path in reserved:
-        return _error(source, f"its folder would be at the place of the job '{path[-1]}'", "Rename the repository")
-    if other := places.get(path):
-        return _error(source, f"its folder in Jenkins would be that of {other.id} as well", "Rename one of them")
+def _misplaced(
+    config: JobsConfig,
+    path: ItemPath,
+    source: Found,
+    sources: Mapping[ItemPath, Sequence[Found]],
+    inside: Mapping[ItemPath, Found],
+) -> Finding | None:
+    """What else would be where its folder or its jobs are to be.
+
+    :param inside: folders that lead to sources, each with one of these
+    """
+    top = path[: len(config.folder) + 1]
+    if config.seed and top[-1] in _SEED_JOBS:
+        return _error(source, f"its folder would be at the place of the job '{top[-1]}'", "Rename the repository")
+    for other in sources[path]:
+        if other is not source:
+            what = f"its folder in Jenkins would be that of {other.id} of {other.repository.provider.name} as well"
+            return _error(source, what, "Rename one of them, or leave it out with 'exclude:'")
+    for place in _jobs_at(path):
+        if place in inside or place in sources:
+            other = inside[place] if place in inside else sources[place][0]
+            what = f"its job '{place[-1]}' would be at the place of the folder of {other.id}"
+            return _error(source, what, "Rename that folder")
     return None
 
 
@@ -121,17 +159,18 @@ def _error(source: Found, what: str, hint: str) -> Finding:
 def _sorted(making: _Making, usable: Sequence[Found], links: Chain, findings: list[Finding]) -> Iterator[Item]:
     folders: dict[ItemPath, Item] = {}
     jobs: list[Item] = []
-    by_id = {source.id for source in usable}
+    settings = {
+        source.id: settings_for(making.config, source.repository.provider, source.identity.jobs) for source in usable
+    }
     for source in usable:
         base = links.base.get(source.id)
-        settings = settings_for(making.config, source.identity.jobs)
-        path = source_path(making.config, source.repository.name, source.folder)
+        path = _path(making.config, source)
         for length in range(len(making.config.folder) + 1, len(path)):
             if path[:length] not in folders:
                 folders[path[:length]] = making.folder(path[:length], source, length - len(making.config.folder))
         folders[path] = making.source_folder(path, source)
-        upstream = base if base is not None and base.id in by_id else None
-        jobs += making.jobs(path, source, settings, upstream, findings)
+        upstream = base if base is not None and base.id in settings and settings[base.id].build else None
+        jobs += making.jobs(path, source, settings[source.id], upstream, findings)
     yield from (folders[path] for path in sorted(folders, key=lambda each: (len(each), each)))
     yield from jobs
 
@@ -183,18 +222,19 @@ class _Making:
         self, path: ItemPath, source: Found, settings: JobSettings, upstream: Found | None, findings: list[Finding]
     ) -> Iterator[Item]:
         repository = source.repository
-        credentials = settings.git_credentials or repository.provider.credentials
-        image = f"{source.identity.name} {source.identity.version}"
+        image = source.identity.name
         shared = {
             "settings": settings,
             "repository": repository,
             "folder": source.folder,
-            "credentials": credentials,
+            "credentials": settings.git_credentials,
             "throttled": bool(settings.throttle.categories or settings.throttle.total or settings.throttle.per_node),
             "jenkinsfile": source.jenkinsfile,
         }
         arguments: dict[str, Any] = {"source": source.folder or ".", "repository": repository.url}
-        arguments |= {"branch": repository.branch} | ({"credentialsId": credentials} if credentials else {})
+        arguments["branch"] = repository.branch
+        if settings.git_credentials:
+            arguments["credentialsId"] = settings.git_credentials
         library = self.config.library
         named = "" if library is None or library.implicit else f"{library.name}@{library.version}"
         if settings.build:
@@ -205,15 +245,29 @@ class _Making:
             yield self._verify(
                 path, source, {**shared, "description": self._description(words, source)}, arguments, named
             )
-        elif how == MULTIBRANCH and source.jenkinsfile:
+        elif how == MULTIBRANCH:
+            if why := self._no_multibranch(source):
+                what = f"changes are not verified: {why}"
+                hint = "Set 'jobs: {verify: none}', if that is as it should be"
+                findings.append(Finding("jobs", WARNING, what, source.where, hint))
+                return
             identity = hashlib.sha256(f"{self.config.owner} {source.id}".encode()).hexdigest()[:32]
             words = f"Verifies changes of the image {image}."
-            variables = {**shared, "id": identity, "display_name": f"{source.id} verify"}
+            variables = {
+                **shared,
+                "id": identity,
+                "display_name": f"{source.id} verify",
+                "remote": _web_url(repository),
+            }
             variables["description"] = self._description(words, source)
             yield self._item(MULTIBRANCH, (*path, VERIFY), variables, source.id)
-        elif how == MULTIBRANCH:
-            what = "changes are not verified: a multibranch project needs a Jenkinsfile beside the AMI source"
-            findings.append(Finding("jobs", WARNING, what, source.where, "Add one, or set 'jobs: {verify: none}'"))
+
+    @staticmethod
+    def _no_multibranch(source: Found) -> str:
+        """Why there can be no multibranch project, or nothing."""
+        if source.repository.provider.kind not in _HAVE_BRANCH_SOURCES:
+            return "multibranch projects are for Gerrit, GitHub and GitLab"
+        return "" if source.jenkinsfile else "a multibranch project needs a Jenkinsfile beside the AMI source"
 
     def _build(
         self,
@@ -235,10 +289,9 @@ class _Making:
         gerrit = source.repository.provider.kind == "gerrit"
         follows = ""
         if upstream is not None and settings.follow_base:
-            place = source_path(self.config, upstream.repository.name, upstream.folder)
-            follows = "/" + "/".join((*place, BUILD))
+            follows = "/" + "/".join((*_path(self.config, upstream), BUILD))
         default = [settings.environment] if settings.environment in settings.environments else []
-        words = f"Builds the image {source.identity.name} {source.identity.version} from {source.identity.base}."
+        words = f"Builds the image {source.identity.name}."
         return self._item(
             BUILD,
             (*path, BUILD),
@@ -275,8 +328,7 @@ class _Making:
             "modes": modes,
             "prune": prune,
             "schedule": seed.schedule if kind == SEED else seed.drift,
-            "polls": kind == SEED,
-            "discard": Discard(builds=50, artifact_builds=50),
+            "discard": Discard(builds=100, artifact_builds=50),
             "description": self._description(words),
             "display_name": "",
         }
@@ -296,7 +348,7 @@ class _Making:
             words = f"{words}\n" if words else ""
             words += f"Generated by jenkins-ami from {source.id}: what is changed here by hand is changed back."
         if self.config.markup == "html":
-            words = escape(words)
+            words = escape(words).replace("\n", "<br>\n") + ("<br>" if words else "")
         return f"{words}\n{self.mark}" if words else self.mark
 
     def _item(
@@ -304,6 +356,13 @@ class _Making:
     ) -> Item:
         text, digest = self.templates.config(template, variables)
         return Item(path, kind or template, text, digest, source)
+
+
+def _web_url(repository: Repository) -> str:
+    """What the gerrit-code-review plugin takes: it speaks HTTP only, and finds the project's name in the URL's path."""
+    if repository.url.startswith(("http://", "https://")):
+        return repository.url
+    return f"{repository.provider.url}/a/{repository.name}"
 
 
 def way(source: Found, settings: JobSettings) -> str:

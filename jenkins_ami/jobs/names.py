@@ -9,7 +9,8 @@ LONGEST = 200
 """Bytes of a name. Jenkins' limit is that of a file's name, 255 (recorded), and it appends suffixes to some."""
 
 _UNSAFE = re.compile(r"[?*/\\%!@#$^&|<>\[\]:;]")
-_ESCAPED = re.compile(r"[?*/\\%!@#$^&|<>\[\]:;~]|^ | $|\.$")
+_ESCAPED = re.compile(r"[?*/\\%!@#$^&|<>\[\]:;~,]|^ | $|\.\Z")
+"""A comma, which Jenkins takes in a name, separates jobs in a list of upstream jobs."""
 
 
 def name_problem(name: str) -> str:

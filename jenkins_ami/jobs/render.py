@@ -1,7 +1,8 @@
 """Templates to config.xml and Pipeline scripts. Values are escaped by the environment, never by the template's author.
 
 Jinja2 with strict undefined. In ``*.xml.j2`` every value is text, number or boolean and is escaped for XML; in
-``*.groovy.j2`` only what a filter made (a literal, an identifier) may be put in, anything else is an error.
+``*.groovy.j2`` only what a filter made (a literal, an identifier) may be put in, anything else is an error. Ours are
+also called ``jenkins-ami/NAME``, so that one of the same name can extend it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,12 @@ from . import mark
 
 OURS = Path(__file__).parent / "templates"
 """The templates that come with this program."""
+PREFIX = "jenkins-ami"
 _XML = {ord(char): f"&{name};" for char, name in {"&": "amp", "<": "lt", ">": "gt", "\r": "#13"}.items()}
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\u2028\ud800-\udfff\ufffe\uffff]")
+"""What XML 1.0 cannot carry; and U+2028, which Jenkins writes as it is into a document that it declares as 1.1, and
+reads as a line end the next time."""
+_MARK = re.compile(rf"{mark.TOKEN}\]\s*</description>")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
 _NOT_PLAIN = re.compile(r"[^ -&(-\[\]-~]")
 
@@ -34,13 +40,22 @@ class Templates:
     """
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
         from markupsafe import Markup
 
+        @lru_cache(4096)  # most values occur in many items
+        def escaped(text: str) -> Markup:
+            return Markup(xml_text(text))
+
         def for_xml(value: object) -> Markup:
+            if type(value) is str:
+                return escaped(value)
             if isinstance(value, StrictUndefined):
                 str(value)  # raises, and says what is undefined
             return value if isinstance(value, Markup) else Markup(xml_text(value))
+
+        ours = FileSystemLoader(OURS)
+        loader = ChoiceLoader([FileSystemLoader(folders), ours, PrefixLoader({PREFIX: ours})])
 
         def for_script(value: object) -> str:
             if isinstance(value, StrictUndefined):
@@ -49,7 +64,7 @@ class Templates:
 
         def make(finalize: Any, *, autoescape: bool) -> Environment:
             return Environment(
-                loader=FileSystemLoader([*folders, OURS]),
+                loader=loader,
                 undefined=StrictUndefined,
                 autoescape=autoescape,
                 finalize=finalize,
@@ -61,6 +76,7 @@ class Templates:
 
         self._xml = make(for_xml, autoescape=True)
         self._xml.filters["git_url"] = git_url
+        self._xml.filters["java_literal"] = java_literal
         self._groovy = make(for_script, autoescape=False)
         self._groovy.filters["groovy"] = groovy
         self._groovy.filters["identifier"] = _identifier
@@ -70,11 +86,19 @@ class Templates:
 
         :param variables: ``description`` among them, with the mark's line in which the digest is still
             :data:`~.mark.TOKEN`
-        :raises InputError: in a template, with its file and line
+        :raises InputError: in a template, with its file and line; or it does not end its description with the mark
         """
         text = self._render(self._xml, f"{name}.xml.j2", variables)
+        marks = list(_MARK.finditer(text))
+        if len(marks) != 1:
+            raise InputError(
+                f"the template prints the description {len(marks)} times",
+                where=self._xml.get_template(f"{name}.xml.j2").filename,
+                hint="Write <description>{{ description }}</description> once: it ends with the owner mark",
+            )
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return text.replace(mark.TOKEN, digest), digest
+        at = marks[0].start()
+        return text[:at] + digest + text[at + len(mark.TOKEN) :], digest
 
     def script(self, name: str, variables: dict[str, Any]) -> str:
         """The Pipeline script of template ``NAME.groovy.j2``."""
@@ -93,6 +117,8 @@ class Templates:
         except (
             TemplateError,
             InputError,
+            OSError,
+            RecursionError,
             TypeError,
             ValueError,
             ArithmeticError,
@@ -150,11 +176,14 @@ def _groovy_escape(match: re.Match[str]) -> str:
     char = match[0]
     if char in _GROOVY:
         return _GROOVY[char]
+    if char < "\x80":  # decoded before there are tokens, some of these would end the source
+        return f"\\{ord(char):03o}"
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
-_GROOVY = {"'": "\\'", "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_GROOVY = {"'": "\\'", "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\uffff": "\\\\uffff"}
+"""U+FFFF is the end of the source to Groovy's lexer, however it is written; so it is shown, as in XML."""
 
 
 def _only_groovy(value: object) -> str:
@@ -172,3 +201,8 @@ def _identifier(text: str) -> GroovyText:
 def git_url(url: str) -> str:
     """A URL for Jenkins' git plugin, which expands ``$VARIABLES`` in it: ``$`` is percent-encoded."""
     return url.replace("$", "%24")
+
+
+def java_literal(text: str) -> str:
+    """A text as a regular expression of Java that matches it and nothing else."""
+    return re.sub(r"[\\^$.|?*+(){}\[\]]", lambda match: "\\" + match[0], text)

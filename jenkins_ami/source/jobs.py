@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, Location
 from ..findings import Findings
 from ..yamlfile import Fields, Node
-from .model import Discard, JobSettings, Throttle
+from .model import JobSettings
 
 KEYS = (
     "build",
@@ -42,6 +44,8 @@ LIMIT = (0, 10_000)
 ID = re.compile(r"[A-Za-z0-9_.-]{1,200}\Z")
 LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,200}\Z")
 """A label expression; Jenkins parses it."""
+SERVER = re.compile(r"[^\x00-\x1f\x7f]{1,200}\Z")
+"""What an administrator called a server in the Gerrit Trigger plugin."""
 ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 
 _ALIASES = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
@@ -54,6 +58,8 @@ _TERM = re.compile(
 
 def read_jobs(fields: Fields, key: str) -> dict[str, Any]:
     """What a ``jobs:`` or ``defaults:`` block sets, by the field names of :class:`~.model.JobSettings`.
+
+    Of ``discard`` and ``throttle`` it is a mapping of what is set. :func:`settings_of` makes settings of all that.
 
     :param fields: of the whole file
     :raises InputError: all that is wrong in the block
@@ -74,8 +80,8 @@ def read_jobs(fields: Fields, key: str) -> dict[str, Any]:
         "quiet_period": lambda: {"quiet_period": block.integer("quiet_period", 0, *QUIET)},
         "nightly": lambda: {"nightly": cron(block, "nightly")},
         "poll": lambda: {"poll": cron(block, "poll")},
-        "recheck": lambda: {"recheck": block.text("recheck")},
-        "gerrit_server": lambda: {"gerrit_server": block.text("gerrit_server")},
+        "recheck": lambda: {"recheck": regular_expression(block, "recheck")},
+        "gerrit_server": lambda: {"gerrit_server": _matching(block, "gerrit_server", SERVER, "a server's name")},
         "follow_base": lambda: {"follow_base": block.boolean("follow_base", True)},
         "labels": lambda: _named(block, "labels", LABELS, "_label", LABEL, "a label"),
         "credentials": lambda: _named(block, "credentials", CREDENTIALS, "_credentials", ID, "a credentials id"),
@@ -126,19 +132,26 @@ def one_of(fields: Fields, key: str, known: tuple[str, ...]) -> str:
 
 
 def script_path(fields: Fields, key: str) -> str:
-    """:raises InputError: it is no path inside a repository"""
+    """A path inside a repository, without ``$``, which Jenkins would expand.
+
+    :raises InputError: it is none
+    """
     text = fields.text(key)
-    if not text or text.startswith("/") or ".." in text.split("/") or not text.isprintable():
+    if text.startswith("/") or ".." in text.split("/") or not re.match(r"[^\x00-\x1f\x7f$]+\Z", text):
         raise InputError(f"'{text}' is no path in the repository", where=_place(fields, key).where)
     return text
 
 
+def texts_at(fields: Fields, key: str) -> Iterator[tuple[str, Location]]:
+    """The texts of a list, each with its place."""
+    return zip(fields.texts(key), (node.where for node in fields.items(key)), strict=True)
+
+
 def _environments(block: Fields) -> dict[str, Any]:
-    names = block.texts("environments")
-    for name in names:
+    for name, where in texts_at(block, "environments"):
         if not ENVIRONMENT.match(name):
-            raise InputError(f"'{name}' is not an environment's name", where=_place(block, "environments").where)
-    return {"environments": names}
+            raise InputError(f"'{name}' is not an environment's name", where=where)
+    return {"environments": block.texts("environments")}
 
 
 def _named(
@@ -150,24 +163,59 @@ def _named(
 
 def _discard(block: Fields) -> dict[str, Any]:
     inner = block.fields("discard", "discard", DISCARD)
-    return {"discard": Discard(**{name: inner.integer(name, getattr(Discard, name), *KEPT) for name in DISCARD})}
+    return {"discard": {name: inner.integer(name, 0, *KEPT) for name in DISCARD if inner.node_of(name)}}
 
 
 def _throttle(block: Fields) -> dict[str, Any]:
     inner = block.fields("throttle", "throttle", THROTTLE)
-    return {
-        "throttle": Throttle(
-            inner.texts("categories"), inner.integer("total", 0, *LIMIT), inner.integer("per_node", 0, *LIMIT)
-        )
-    }
+    limits = {name: inner.integer(name, 0, *LIMIT) for name in THROTTLE[1:] if inner.node_of(name)}
+    return {"throttle": ({"categories": inner.texts("categories")} if inner.node_of("categories") else {}) | limits}
 
 
-def settings_of(*layers: dict[str, Any]) -> JobSettings:
-    """Settings from what blocks set, later ones first."""
-    values: dict[str, Any] = {}
+def settings_of(*layers: Mapping[str, Any]) -> JobSettings:
+    """Settings from what blocks set; later ones win, key by key."""
+    settings = JobSettings()
     for layer in layers:
-        values |= layer
-    return JobSettings(**values)
+        nested = {
+            name: replace(getattr(settings, name), **layer[name]) for name in ("discard", "throttle") if name in layer
+        }
+        settings = replace(settings, **{**layer, **nested})
+    return settings
+
+
+def regular_expression(fields: Fields, key: str) -> str:
+    """A regular expression for Java, or for Gerrit, checked as far as Python can tell; may be empty.
+
+    :raises InputError: no such language would take it
+    """
+    text = fields.text(key)
+    if problem := regex_problem(text):
+        raise InputError(f"'{text}' is no regular expression: {problem}", where=_place(fields, key).where)
+    return text
+
+
+_ANY_LANGUAGE = (
+    "unterminated",
+    "unbalanced parenthesis",
+    "nothing to repeat",
+    "min repeat greater",
+    "bad character range",
+    "bad escape (end of pattern)",
+)
+"""Complaints of Python's ``re`` that are not about what it alone lacks (``\\p{L}``, ``\\Q``, flags in the middle)."""
+
+
+def regex_problem(text: str) -> str:
+    """What is wrong with a regular expression, empty when nothing is that Python can tell."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of sets in sets, which Java has
+        try:
+            re.compile(text)
+        except re.error as error:
+            return str(error) if any(each in error.msg for each in _ANY_LANGUAGE) else ""
+        except (OverflowError, RecursionError):
+            return "it is too large"
+    return ""
 
 
 def cron(fields: Fields, key: str) -> str:
@@ -190,6 +238,8 @@ def cron(fields: Fields, key: str) -> str:
 def cron_problem(line: str) -> str:
     """What is wrong with one cron line, empty when nothing is."""
     text = line.strip()
+    if "\n" in text or "\r" in text:
+        return "it has more than one line"
     if not text or text in _ALIASES:
         return ""
     fields = text.split()

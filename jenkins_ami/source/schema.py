@@ -2,8 +2,8 @@
 
 Names, bounds, choices and patterns are those that ``settings`` and ``options`` read with; what is here beside them is
 what an editor shows. Draft 7, which editors know best. A key without a value counts as absent, so ``null`` is allowed
-wherever a key may be left out. Three things JSON Schema cannot say: that the default of a ``choice`` is one of its
-choices, that a whole number is not written as ``10.0``, and what a cron line is.
+wherever a key may be left out. Four things JSON Schema cannot say: that the default of a ``choice`` is one of its
+choices, that a whole number is not written as ``10.0``, what a cron line is, and what a regular expression.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def _jobs() -> Schema:
     label = {"pattern": _regex(jobs.LABEL), "patternErrorMessage": "Write a label of Jenkins."}
     name = {"pattern": _regex(jobs.ENVIRONMENT), "patternErrorMessage": "Use letters, digits, '.', '_' and '-'."}
     way = _choice("How changes are verified; auto goes by where the repository is.", jobs.WAYS, jobs.WAYS[0])
-    path = {"description": "Path in the repository.", "minLength": 1, "pattern": r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\x00-\x1f\x7f]+$(?!\n)"}
+    inside = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\x00-\x1f\x7f$]+$(?!\n)"
+    path = {"description": "Path in the repository.", "minLength": 1, "pattern": inside}
     return _mapping(
         "The source's Jenkins jobs, where they differ from the defaults in jobs.yaml.",
         {
@@ -143,9 +144,11 @@ def _jobs() -> Schema:
             "poll": _text(
                 f"When Git is asked for merged changes, where nothing tells. {cron}", examples=["H/15 * * * *"]
             ),
-            "recheck": _text("Java regular expression of comments that ask for another verification."),
+            "recheck": _text("Java regular expression of comments that ask for another verification; empty: none."),
             "gerrit_server": _text(
-                "Name of the server in the Gerrit Trigger plugin.", default=JobSettings.gerrit_server
+                "Name of the server in the Gerrit Trigger plugin.",
+                pattern=_regex(jobs.SERVER),
+                default=JobSettings.gerrit_server,
             ),
             "follow_base": _boolean("Build again when the base image was built.", JobSettings.follow_base),
             "labels": _mapping(

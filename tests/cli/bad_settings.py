@@ -12,7 +12,7 @@ Table = dict[str, tuple[Files | str, ...]]
 EC2 = "Use up to 100 letters, digits, spaces and ( ) [ ] . / - ' @ _"
 KEYS = (
     "name, version, base, description, architecture, instance_types, volume_size, storage, tags, tests, timeouts, "
-    "parameters, merge, strict, overlay, checks"
+    "parameters, merge, strict, overlay, checks, jobs"
 )
 KNOWN = ", ".join(sorted(KEYS.split(", ")))
 

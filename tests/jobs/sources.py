@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def source(
     """One source; its image is called like the last name of its place."""
     url = f"https://git.example.com/{name}"
     place = f"{name}/{folder}".rstrip("/")
+    jobs = {key: asdict(value) if is_dataclass(value) else value for key, value in jobs.items()}
     identity = Identity(image or place.rpartition("/")[2], version, base, jobs=jobs)
     return Found(Repository(provider, name, url, branch, "0" * 40), folder, identity, jenkinsfile)
 

@@ -8,6 +8,7 @@ from jenkins_ami.findings import InvalidSource
 from jenkins_ami.jobs.config import Library, SeedConfig, ViewConfig, read_config, settings_for
 from jenkins_ami.source.model import Discard, JobSettings
 from tests.conftest import REPOSITORY
+from tests.jobs.sources import GIT
 
 OWNER = "owner: amis\n"
 BAD = [
@@ -147,7 +148,7 @@ BAD = [
     (OWNER + "sources: [{gerrit: 'https://x', branch: 'a b'}]", ["'a b' is no branch (jobs.yaml:2:41)."]),
     (
         OWNER + "sources: [{gerrit: 'https://x', folders: [../x]}]",
-        ["'../x' is no folder of the repository (jobs.yaml:2:42)."],
+        ["'../x' is no folder of the repository (jobs.yaml:2:43)."],
     ),
     (
         OWNER + "sources: [{gerrit: 'https://x', clone: 'ext::sh -c x'}]",
@@ -156,15 +157,15 @@ BAD = [
     (OWNER + "sources: [{git: []}]", ["source 1 names no repository (jobs.yaml:2:11). List their URLs under 'git:'."]),
     (
         OWNER + "sources: [{git: [-x]}]",
-        ["'-x' is no URL of a Git repository (jobs.yaml:2:17). Use https://, ssh:// or user@host:path."],
+        ["'-x' is no URL of a Git repository (jobs.yaml:2:18). Use https://, ssh:// or user@host:path."],
     ),
     (
         OWNER + "sources: [{git: ['ext::sh -c x']}]",
-        ["'ext::sh -c x' is no URL of a Git repository (jobs.yaml:2:17). Use https://, ssh:// or user@host:path."],
+        ["'ext::sh -c x' is no URL of a Git repository (jobs.yaml:2:18). Use https://, ssh:// or user@host:path."],
     ),
     (
         OWNER + "sources: [{git: ['https://u:p@h/x']}]",
-        ["the URL holds a password (jobs.yaml:2:17). Take it out, change it, and name credentials instead."],
+        ["the URL holds a password (jobs.yaml:2:18). Take it out, change it, and name credentials instead."],
     ),
     (
         OWNER + "sources: [{git: 'https://h/x'}]",
@@ -222,9 +223,42 @@ BAD = [
     ),
     (OWNER + "defaults: {credentials: {git: 'a b'}}", ["'a b' is not a credentials id (jobs.yaml:2:31)."]),
     (OWNER + "defaults: {discard: {builds: -2}}", ["'builds' is -2, not between -1 and 1000000 (jobs.yaml:2:30)."]),
-    (OWNER + "defaults: {environments: ['a b']}", ["'a b' is not an environment's name (jobs.yaml:2:26)."]),
+    (OWNER + "defaults: {environments: ['a b']}", ["'a b' is not an environment's name (jobs.yaml:2:27)."]),
     (OWNER + "defaults: {verify: {jenkinsfile: ../x}}", ["'../x' is no path in the repository (jobs.yaml:2:34)."]),
-    (OWNER + "locked: [lables]", ["there is no setting 'lables' (jobs.yaml:2:9). Did you mean 'labels'."]),
+    (
+        OWNER + "defaults:\n  environments:\n  - dev\n  - a/b\n",
+        ["'a/b' is not an environment's name (jobs.yaml:5:5)."],
+    ),
+    (
+        OWNER + 'defaults: {nightly: "H 3 *\\n* *"}',
+        [
+            "'H 3 * * *' is no cron line: it has more than one line (jobs.yaml:2:21). Write five fields, like 'H 3 * * 1-5', or @daily."
+        ],
+    ),
+    (
+        OWNER + "defaults: {recheck: '(recheck'}",
+        ["'(recheck' is no regular expression: missing ), unterminated subpattern at position 0 (jobs.yaml:2:21)."],
+    ),
+    (OWNER + "defaults: {gerrit_server: ''}", ["'' is not a server's name (jobs.yaml:2:27)."]),
+    (
+        OWNER + "sources: [{git: ['https://token@h/x']}]",
+        ["the URL holds a user's name (jobs.yaml:2:18). Take it out, change it, and name credentials instead."],
+    ),
+    (
+        OWNER + "sources: [{git: ['ssh://u:p@h/x']}]",
+        ["the URL holds a password (jobs.yaml:2:18). Take it out, change it, and name credentials instead."],
+    ),
+    (
+        OWNER + 'sources: [{git: ["https://h/\\e[2J"]}]',
+        [
+            "'https://h/\\x1b[2J' is no URL of a Git repository (jobs.yaml:2:18). Use https://, ssh:// or user@host:path."
+        ],
+    ),
+    (
+        OWNER + "sources: [{gerrit: 'https://x', branch: 'a b'}, {github: acme, api: x}]",
+        ["'a b' is no branch (jobs.yaml:2:41).", "'x' is no URL (jobs.yaml:2:69). Begin it with https://."],
+    ),
+    (OWNER + "locked: [lables]", ["there is no setting 'lables' (jobs.yaml:2:10). Did you mean 'labels'."]),
     (
         OWNER + "locked: labels",
         ["'locked' is a text, not a list (jobs.yaml:2:9). Write [ ] around it, or '- ' before it."],
@@ -248,7 +282,7 @@ BAD = [
     (OWNER + "views: [{name: All, jobs: [build]}]", ["there is a view 'All' already (jobs.yaml:2:16)."]),
     (
         OWNER + "views: [{name: a, jobs: [biuld]}]",
-        ["there are no 'biuld' jobs (jobs.yaml:2:25). Did you mean 'build'."],
+        ["there are no 'biuld' jobs (jobs.yaml:2:26). Did you mean 'build'."],
     ),
     (OWNER + "views: [{jobs: [build]}]", ["view 1 lacks 'name' (jobs.yaml:2:9). Add 'name:'."]),
     (OWNER + "seed: {}", ["seed lacks 'url' (jobs.yaml:2:7). Add 'url:'."]),
@@ -318,7 +352,7 @@ def test_the_least_is_an_owner(tmp_path):
         None,
     )
     assert found.views == (ViewConfig("Builds", ("build",)), ViewConfig("Changes", ("verify", "multibranch")))
-    assert settings_for(found, {}) == JobSettings()
+    assert settings_for(found, GIT, {}) == JobSettings()
 
 
 def test_all_kinds_of_sources(tmp_path):
@@ -359,7 +393,7 @@ def test_defaults_and_what_a_source_sets_over_them(tmp_path):
         OWNER
         + "defaults: {nightly: '@daily', discard: {builds: 5}, verify: {by: none, jenkinsfile: ci/J}, labels: {build: b}}",
     )
-    settings = settings_for(found, {"nightly": "", "local": True})
+    settings = settings_for(found, GIT, {"nightly": "", "local": True})
     assert (settings.nightly, settings.local, settings.verify, settings.verify_jenkinsfile) == (
         "",
         True,

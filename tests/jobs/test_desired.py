@@ -15,7 +15,6 @@ from jenkins_ami.jobs.config import Library
 from jenkins_ami.jobs.desired import desired, source_path
 from jenkins_ami.jobs.merge import for_create
 from jenkins_ami.jobs.model import Broken, Discovery, Failure
-from jenkins_ami.source.model import Discard, Throttle
 from tests.jenkins.fake import FakeJenkins
 from tests.jobs.sources import CONFIG, GERRIT, GIT, GITHUB, GITLAB, config, discovery, source
 
@@ -50,8 +49,8 @@ CASES = {
             environments=("dev", "prod"),
             quiet_period=30,
             concurrent=True,
-            throttle=Throttle(("ami-build",), 4, 1),
-            discard=Discard(5, 30, 2, 7),
+            throttle={"categories": ("ami-build",), "total": 4, "per_node": 1},
+            discard={"builds": 5, "days": 30, "artifact_builds": 2, "artifact_days": 7},
             aws_credentials="aws",
         ),
         "build",
@@ -140,6 +139,16 @@ def test_an_image_is_built_after_its_base(settings):
     assert root.findtext(".//upstreamProjects") == "/amis/a/parent/build"
 
 
+def test_no_build_follows_a_base_that_has_no_build_job(settings):
+    root = xml(settings, source("a/parent", build=False), source(base="parent"))
+    assert root.find(".//upstreamProjects") is None
+
+
+def test_a_comma_in_a_name_makes_no_second_upstream_job(settings):
+    root = xml(settings, source("a,b/parent"), source(base="parent"))
+    assert root.findtext(".//upstreamProjects") == "/amis/a~2cb/parent/build"
+
+
 def test_an_image_may_refuse_to_follow_its_base(settings):
     root = xml(settings, source("a/parent"), source(base="parent", follow_base=False))
     assert root.find(".//upstreamProjects") is None
@@ -150,6 +159,43 @@ def test_defaults_of_jobs_yaml_count_where_the_source_says_nothing(tmp_path):
     root = xml(settings, source(environment="prod"))
     assert root.findtext(".//hudson.triggers.TimerTrigger/spec") == "@daily"
     assert root.findtext(".//hudson.model.StringParameterDefinition/defaultValue") == "prod"
+
+
+def test_a_source_says_only_what_differs_of_discard_and_throttle(tmp_path):
+    settings = config(tmp_path, CONFIG + "defaults: {discard: {days: 90}, throttle: {total: 3}}\n")
+    root = xml(settings, source(discard={"builds": 7}, throttle={"per_node": 1}))
+    kept = root.find(".//strategy")
+    assert (kept.findtext("daysToKeep"), kept.findtext("numToKeep")) == ("90", "7")
+    assert root.findtext(".//maxConcurrentTotal") == "3" and root.findtext(".//maxConcurrentPerNode") == "1"
+
+
+def test_the_credentials_of_a_source_win_over_its_providers_and_these_over_the_defaults(tmp_path):
+    settings = config(tmp_path, CONFIG + "defaults: {credentials: {git: default}}\n")
+
+    def id_of(found):
+        return xml(settings, found, path=f"amis/{found.id}/build").findtext(".//credentialsId")
+
+    assert id_of(source("a", provider=GIT, jenkinsfile="J")) == "default"
+    assert id_of(source("a", jenkinsfile="J")) == "gerrit-http"
+    assert id_of(source("a", jenkinsfile="J", git_credentials="own")) == "own"
+
+
+def test_without_a_recheck_expression_no_comment_starts_a_verification(settings):
+    root = xml(settings, source(recheck=""), path="amis/automation/ami/base/verify")
+    assert [event.tag.rpartition(".")[2] for event in root.find(".//triggerOnEvents")] == ["PluginPatchsetCreatedEvent"]
+
+
+def test_a_folder_whose_name_is_a_pattern_matches_only_itself(settings):
+    root = xml(settings, source(folder="a*(b)"), path="amis/automation/ami/base/a~2a(b)/build")
+    path = root.find(".//filePaths/*")
+    assert (path.findtext("compareType"), path.findtext("pattern")) == ("REG_EXP", r"a\*\(b\)/.*")
+
+
+def test_the_gerrit_code_review_plugin_gets_a_url_that_it_understands(settings):
+    found = source("a/b", verify="multibranch", jenkinsfile="J")
+    by_ssh = replace(found, repository=replace(found.repository, url="ssh://git@gerrit.example.com:29418/a/b"))
+    root = xml(settings, by_ssh, path="amis/a/b/verify")
+    assert root.findtext(".//source/remote") == "https://gerrit.example.com/a/a/b"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +220,13 @@ def test_a_multibranch_project_without_a_jenkinsfile_is_a_warning_and_no_project
     assert "verify" not in {item.path[-1] for item in result.items}
 
 
+def test_a_multibranch_project_where_none_finds_changes_is_a_warning_and_no_project(settings):
+    result, (finding,) = desired(settings, discovery(source(verify="multibranch", jenkinsfile="J", provider=GIT)))
+    assert finding.level == WARNING
+    assert finding.what == "changes are not verified: multibranch projects are for Gerrit, GitHub and GitLab"
+    assert "verify" not in {item.path[-1] for item in result.items}
+
+
 def test_the_ids_of_sources_are_stable_and_their_own(settings):
     one, other = (
         source("a/b", verify="multibranch", jenkinsfile="J"),
@@ -195,8 +248,21 @@ def test_a_broken_source_is_told_and_what_it_has_is_kept(settings):
     )
     result, found = errors(settings, source("a/c"), broken=(broken,))
     assert found == [("a/b/images/ami.yaml:3", "wrong")]
-    assert result.kept == (("amis", "a", "b", "images"),)
+    assert result.kept == (("amis", "a", "b", "images", "build"), ("amis", "a", "b", "images", "verify"))
     assert any(item.path == ("amis", "a", "c", "build") for item in result.items)
+
+
+def test_of_a_repository_that_cannot_be_read_all_is_kept(settings):
+    broken = Broken(source("a/b").repository, None, (Finding("x", ERROR, "wrong", Location("a/b", 0)),))
+    assert errors(settings, source("a/c"), broken=(broken,))[0].kept == (("amis", "a", "b"),)
+
+
+def test_a_broken_source_does_not_hold_back_another_below_it(settings):
+    broken = Broken(source("a/b").repository, "", (Finding("x", ERROR, "wrong", Location("a/b/ami.yaml", 3)),))
+    result, _ = errors(settings, source("a/b", "images"), broken=(broken,))
+    below = ("amis", "a", "b", "images", "build")
+    assert below in {item.path for item in result.items}
+    assert not any(below[: len(kept)] == kept for kept in result.kept)
 
 
 def test_a_provider_that_failed_makes_it_incomplete(settings):
@@ -207,25 +273,44 @@ def test_a_provider_that_failed_makes_it_incomplete(settings):
 def test_cycles_are_refused_and_their_jobs_kept(settings):
     result, found = errors(settings, source("r/a", base="b"), source("r/b", base="a"), source("r/c"))
     assert [what for _, what in found] == ["images are each other's base: r/a → r/b → r/a"] * 2
-    assert result.kept == (("amis", "r", "a"), ("amis", "r", "b"))
+    assert {path[:3] for path in result.kept} == {("amis", "r", "a"), ("amis", "r", "b")}
     assert {item.source for item in result.items if item.source} == {"r/c"}
 
 
-def test_two_sources_at_one_place_are_refused_and_neither_is_lost(settings):
-    result, found = errors(settings, source("a/b", "c"), source("a/b/c"))
-    assert found == [("a/b/c", "its folder in Jenkins would be that of a/b:c as well")]
-    assert ("amis", "a", "b", "c") in result.kept
+def test_two_sources_at_one_place_are_both_refused_whatever_their_order(settings):
+    one, other = source("a/b", "c"), source("a/b/c")
+    for order in ((one, other), (other, one)):
+        result, found = errors(settings, *order)
+        assert {what for _, what in found} == {
+            "its folder in Jenkins would be that of a/b/c of gerrit as well",
+            "its folder in Jenkins would be that of a/b:c of gerrit as well",
+        }
+        assert ("amis", "a", "b", "c", "build") in result.kept
+        assert not any(item.source for item in result.items)
+
+
+def test_one_repository_that_two_providers_have_is_refused(settings):
+    _, found = errors(settings, source("a/b"), source("a/b", provider=GIT))
+    assert [what for _, what in found] == [
+        "its folder in Jenkins would be that of a/b of git-1 as well",
+        "its folder in Jenkins would be that of a/b of gerrit as well",
+    ]
 
 
 def test_a_source_in_a_folder_called_like_a_job_is_refused(settings):
-    result, found = errors(settings, source("a/b"), source("a/b", "build"))
-    assert found == [("a/b", "its job 'build' would be at the place of the folder of a/b:build")]
-    assert ("amis", "a", "b") in result.kept
+    for below in ("build", "verify/web"):
+        result, found = errors(settings, source("a/b"), source("a/b", below))
+        job = below.partition("/")[0]
+        assert found == [("a/b", f"its job '{job}' would be at the place of the folder of a/b:{below}")]
+        assert ("amis", "a", "b", "build") in result.kept
 
 
 def test_a_repository_called_like_the_seed_job_is_refused(settings):
-    _, found = errors(settings, source("seed"))
-    assert found == [("seed", "its folder would be at the place of the job 'seed'")]
+    _, found = errors(settings, source("seed"), source("drift/x"))
+    assert found == [
+        ("seed", "its folder would be at the place of the job 'seed'"),
+        ("drift/x", "its folder would be at the place of the job 'drift'"),
+    ]
 
 
 def test_a_locked_setting_is_refused_in_ami_yaml(tmp_path):
@@ -239,9 +324,12 @@ def test_a_locked_setting_is_refused_in_ami_yaml(tmp_path):
     ]
 
 
-def test_a_branch_that_jenkins_would_expand_is_refused(settings):
-    _, found = errors(settings, source("a", branch="x$HOME"))
-    assert found[0][1].startswith("the branch 'x$HOME' cannot be given to Jenkins")
+def test_a_branch_or_path_that_jenkins_would_expand_is_refused(settings):
+    _, found = errors(settings, source("a", branch="x$HOME"), source("b", "$X", jenkinsfile="$X/Jenkinsfile"))
+    assert [what for _, what in found] == [
+        "the branch 'x$HOME' cannot be given to Jenkins, which expands '$'",
+        "the path '$X/Jenkinsfile' cannot be given to Jenkins, which expands '$'",
+    ]
 
 
 HOSTILE = 'it\'s "q" ]]> $HOME ${jndi:ldap://x} <script>alert(1)</script> &amp; é日😀 \\u0027'
@@ -266,7 +354,9 @@ def test_descriptions_are_escaped_where_jenkins_takes_them_for_html(tmp_path):
     settings = config(tmp_path, CONFIG + "markup: html\n")
     found = source("r")
     found = replace(found, identity=replace(found.identity, description="<b onmouseover=x>"))
-    assert "&lt;b onmouseover=x&gt;" in xml(settings, found, path="amis/r").findtext("description")
+    lines = xml(settings, found, path="amis/r").findtext("description").split("\n")
+    assert lines[0] == "&lt;b onmouseover=x&gt;<br>"
+    assert lines[-1].startswith("[jenkins-ami amis ") and lines[-1].endswith("]")
 
 
 def test_an_implicit_library_is_not_named_in_scripts(settings):

@@ -235,6 +235,9 @@ BAD = [
     "jobs: {verify: {jenkinsfile: /etc/passwd}}",
     "jobs: {verify: {jenkinsfile: a/../../b}}",
     "jobs: {verify: {jenkinsfile: ..}}",
+    "jobs: {verify: {jenkinsfile: 'ci/$HOME'}}",
+    'jobs: {verify: {jenkinsfile: "a\\x7f"}}',
+    "jobs: {gerrit_server: ''}",
     "jobs: {environment: 'a b'}",
     "jobs: {environment: -dev}",
     "jobs: {environments: ['a b']}",
@@ -388,10 +391,15 @@ def test_what_the_reader_refuses_the_schema_refuses(text, tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["volume_size: 8.0", "parameters: {p: {type: choice, choices: [a], default: b}}", "jobs: {nightly: never}"],
-    ids=["float", "choice", "cron"],
+    [
+        "volume_size: 8.0",
+        "parameters: {p: {type: choice, choices: [a], default: b}}",
+        "jobs: {nightly: never}",
+        "jobs: {recheck: '('}",
+    ],
+    ids=["float", "choice", "cron", "regular expression"],
 )
-def test_the_three_things_a_schema_cannot_say_are_left_to_the_reader(text, tmp_path):
+def test_the_four_things_a_schema_cannot_say_are_left_to_the_reader(text, tmp_path):
     assert VALIDATOR.is_valid(yaml.safe_load(text))
     assert not reader_accepts(text, tmp_path)
 
