@@ -10,9 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from xml.etree.ElementTree import Element, SubElement
 
 from . import mark
@@ -24,11 +22,14 @@ from .ownership import (
     PARAMETERS,
     PIPELINE,
     TRIGGERS,
+    is_guest,
     is_others,
+    java_name,
     library_names,
     name_of,
     tracked,
 )
+from .treediff import is_masked, tree_diff
 from .xmltree import parse
 
 _LIST_CLASSES = frozenset(
@@ -40,19 +41,37 @@ _LIST_CLASSES = frozenset(
         "string-array",
         "java.util.ArrayList",
         "java.util.Arrays$ArrayList",
+        "java.util.Collections$EmptyList",
         "java.util.concurrent.CopyOnWriteArrayList",
         "hudson.model.View$PropertyList",
         "hudson.util.DescribableList",
     }
 )
 """Values of ``class=`` that say how a list is stored, not what it is."""
-_LISTS = frozenset(
-    {"triggers", "parameterDefinitions", "columns", "traits", "branches", "extensions", "triggerOnEvents"}
-)
-_MASKED = re.compile(r"\*{8}\Z|\{[A-Za-z0-9+/]{8,}={0,2}\}\Z")
-"""A secret as Jenkins shows it: to a reader, and to an administrator."""
-_PLUGIN = re.compile(r"""(<[\w.$-]+(?: \w+="[^"<>]*")*?) plugin="[^"<>]*\"""")
-_ZERO = frozenset({"", "false", "0"})
+_PLUGIN = re.compile(r' plugin="[^"<>]*"(?=/?>)')
+_ZERO = frozenset({"", "false"})
+_DEFAULTS = {
+    "gitTool": "Default",
+    "nameAndEmailParameterMode": "PLAIN",
+    "commitMessageParameterMode": "BASE64",
+    "changeSubjectParameterMode": "PLAIN",
+    "commentTextParameterMode": "PLAIN",
+    "serverName": "__ANY__",
+    "separator": "#",
+}
+"""What the git and gerrit-trigger plugins take when the field is not there."""
+_SCRIPT_FROM_SCM = "org.jenkinsci.plugins.workflow.cps.CpsScmFlowDefinition"
+_LEGACY = {
+    PIPELINE: ("canRoam",),
+    "com.cloudbees.hudson.plugins.folder.Folder": ("canRoam", "views", "viewsTabBar", "primaryView"),
+    "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject": (
+        "canRoam",
+        "views",
+        "viewsTabBar",
+        "primaryView",
+    ),
+}
+"""Fields that other generators write and Jenkins does not know."""
 _PLUGINS = (
     ("com.sonyericsson.hudson.plugins.gerrit.trigger", "gerrit-trigger"),
     ("jenkins.plugins.gerrit", "gerrit-code-review"),
@@ -90,7 +109,7 @@ def difference(desired: str, live: str, preserve: Sequence[str] = ()) -> tuple[s
     _prepare(wanted, there, preserve)
     if not _reconcile(wanted, there):
         return ()
-    return _diff(wanted, there)
+    return tree_diff(wanted, there)
 
 
 def understood(posted: str, saved: str) -> tuple[str, ...]:
@@ -103,8 +122,8 @@ def understood(posted: str, saved: str) -> tuple[str, ...]:
     wanted, there = parse(posted), parse(saved)
     _prepare(wanted, there, ())
     lines = list(_dropped(wanted, there))
-    if not lines and _reconcile(wanted, there):
-        changes = [line for line in _diff(wanted, there) if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    if not lines and _reconcile(wanted, there, sealed=True):
+        changes = [line for line in tree_diff(wanted, there) if line[:1] in "+-" and line[:3] not in ("+++", "---")]
         lines = [f"Jenkins changed it: {'; '.join(' '.join(line.split()) for line in changes[:4])}"]
     return tuple(lines)
 
@@ -115,12 +134,12 @@ def _same_text(wanted: str, there: str) -> bool:
     What our templates write, Jenkins writes alike, as long as it needs to add nothing; so most documents of a run are
     compared in a twentieth of the time.
     """
-    return _plain(wanted) == _plain(there)
+    return abs(wanted.count("\n") - there.count("\n")) <= 2 and _plain(wanted) == _plain(there)
 
 
 def _plain(text: str) -> str:
     body = text.partition("?>")[2].strip() if text.startswith("<?xml") else text.strip()
-    return _PLUGIN.sub(r"\1", body).replace("&apos;", "'").replace("&quot;", '"')
+    return _PLUGIN.sub("", body).replace("&apos;", "'").replace("&quot;", '"')
 
 
 def _dropped(wanted: Element, there: Element) -> Iterator[str]:
@@ -145,30 +164,35 @@ def _classes(element: Element) -> Iterator[str]:
 def _prepare(wanted: Element, there: Element, preserve: Sequence[str]) -> None:
     owned = tracked(there)
     libraries = library_names(wanted.find(f"properties/{LIBRARIES}"))
-    keep_words = _is_shared(there)
+    guest = is_guest(wanted, there)
     for root in (wanted, there):
         _normalise(root)
+        if guest:
+            _keep_libraries_only(root)
         for tag in ("actions", "disabled", *(APPEARANCE if root.tag in FOLDERS else ())):
-            _remove_named(root, tag)
-        for tag in ("description", "displayName") if keep_words else ():
             _remove_named(root, tag)
         properties = root.find("properties")
         if properties is None:
             continue
         _remove(properties, lambda child: is_others(child.tag, owned, preserve))
         for each in properties.iterfind(f"{TRIGGERS}/triggers"):
-            _remove(each, lambda child: child.tag in owned.triggers)
+            _remove(each, lambda child: java_name(child.tag) in owned.triggers)
         for each in properties.iterfind(f"{PARAMETERS}/parameterDefinitions"):
             _remove(each, lambda child: name_of(child) in owned.parameters)
         for each in properties.iterfind(f"{LIBRARIES}/libraries"):
             _remove(each, lambda child: (child.findtext("name") or "") not in libraries)
         _remove(properties, _is_emptied)
+    if there.tag in FOLDERS:  # Jenkins' form adds properties in which nothing is set
+        ours = {each.tag for each in wanted.iterfind("properties/*")}
+        for properties in there.iterfind("properties"):
+            _remove(properties, lambda each: each.tag not in ours and len(each) > 0 and all(map(is_default, each)))
 
 
-def _is_shared(there: Element) -> bool:
-    """Whether the words of a folder are somebody else's as well: it was there before, or has another owner."""
-    marks = mark.read(there.findtext("description") or "")
-    return len(marks) > 1 or any(mark.ADOPTED in each.words for each in marks)
+def _keep_libraries_only(root: Element) -> None:
+    _remove(root, lambda child: child.tag != "properties")
+    for properties in root:
+        _remove(properties, lambda child: child.tag != LIBRARIES)
+    _remove(root, lambda child: not len(child))
 
 
 def _is_emptied(element: Element) -> bool:
@@ -192,16 +216,30 @@ def _normalise(root: Element) -> None:
         description.text = mark.without(description.text or "")
     if root.tag == PIPELINE:
         _migrate(root)
+    elif root.tag.endswith("View"):
+        _remove_named(root, "name")  # the address says how a view is called
+    legacy = _LEGACY.get(root.tag, ())
+    _remove(root, lambda child: child.tag in legacy or child.get("class") == "hudson.scm.NullSCM")
+    has_references = False
     for element in root.iter():
-        for name in [name for name in element.attrib if name == "plugin" or element.attrib[name] in _LIST_CLASSES]:
-            del element.attrib[name]
+        if element.attrib:
+            has_references |= "reference" in element.attrib
+            _normalise_attributes(element)
         if element.tag == "choices" and len(element) == 1 and element[0].tag == "a":
             element[:] = list(element[0])
-        elif element.tag == "comparator":  # of a view's names: its class depends on the version of Jenkins
-            element.attrib.clear()
-        _remove(element, lambda child: "reference" in child.attrib)
+        elif element.tag == "jobNames":  # a sorted set; the class of its order depends on the version of Jenkins
+            element[:] = sorted(element.iterfind("string"), key=lambda each: each.text or "")
         if element.text and "\r" in element.text:
             element.text = element.text.replace("\r\n", "\n").replace("\r", "\n")
+    for element in root.iter() if has_references else ():  # back to the item that holds it
+        _remove(element, lambda child: "reference" in child.attrib)
+
+
+def _normalise_attributes(element: Element) -> None:
+    for name in [name for name in element.attrib if name == "plugin" or element.attrib[name] in _LIST_CLASSES]:
+        del element.attrib[name]
+    if element.get("class") == _SCRIPT_FROM_SCM:  # always in the sandbox
+        _remove_named(element, "sandbox")
 
 
 def _migrate(root: Element) -> None:
@@ -222,43 +260,62 @@ def _migrate(root: Element) -> None:
 # Field by field
 
 
-def _reconcile(wanted: Element, there: Element) -> bool:
-    """Take out of both what makes no difference, order ``there`` like ``wanted``, and say whether they still differ."""
-    if wanted.tag != there.tag or wanted.attrib != there.attrib:
+def _reconcile(wanted: Element, there: Element, *, sealed: bool = False) -> bool:
+    """Take out of both what makes no difference, order ``there`` like ``wanted``, and say whether they still differ.
+
+    :param sealed: a secret in clear is expected to have been encrypted
+    """
+    if wanted.tag != there.tag:
         return True
+    if (wanted.text or "") != (there.text or "") and not (is_masked(there.text) and (sealed or not wanted.text)):
+        return True
+    differs = wanted.attrib != there.attrib
     if not len(wanted) and not len(there):
-        return (wanted.text or "") != (there.text or "") and not _is_secret(wanted, there)
-    if _is_list(wanted) or _is_list(there):
-        return _reconcile_list(wanted, there)
-    differs = False
+        return differs
+    if is_list(wanted) or is_list(there):
+        return _reconcile_list(wanted, there, sealed=sealed) or differs
+    is_source = is_scm_source(wanted)
     rest = {child.tag: child for child in there}
     kept, ordered = [], []
     for child in wanted:
         other = rest.pop(child.tag, None)
         if other is None:
-            if not _is_zero(child):
+            if not is_default(child):
                 kept.append(child)
                 differs = True
             continue
+        if is_source and child.tag == "id" and child.text and other.text:  # any is right, as long as it stays
+            continue
         kept.append(child)
         ordered.append(other)
-        if _reconcile(child, other):
+        if child.text == other.text and child.attrib == other.attrib and not len(child) and not len(other):
+            continue
+        if _reconcile(child, other, sealed=sealed):
             differs = True
-    added = [child for child in rest.values() if not _is_zero(child) and not _is_secret(None, child)]
+    added = [child for child in rest.values() if not is_added(child)]
     wanted[:], there[:] = kept, ordered + added
     return differs or bool(added)
 
 
-def _reconcile_list(wanted: Element, there: Element) -> bool:
+def _reconcile_list(wanted: Element, there: Element, *, sealed: bool) -> bool:
+    differs = [_reconcile(one, other, sealed=sealed) for one, other in pairs(wanted, there)]
+    return len(wanted) != len(there) or len(differs) < len(wanted) or any(differs)
+
+
+def pairs(wanted: Element, there: Element) -> list[tuple[Element, Element]]:
+    """The children that belong together: fields by name, entries of lists in their order."""
     mine, theirs = list(wanted), list(there)
-    if len(mine) == len(theirs):
-        return max([_reconcile(one, other) for one, other in zip(mine, theirs, strict=True)], default=False)
+    if not (is_list(wanted) or is_list(there)):
+        fields = {child.tag: child for child in theirs}
+        return [(child, fields[child.tag]) for child in mine if child.tag in fields]
     keys = [_key(each) for each in mine], [_key(each) for each in theirs]
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
-        if tag == "equal":
-            for one, other in zip(mine[a:b], theirs[c:d], strict=True):
-                _reconcile(one, other)
-    return True
+    if keys[0] == keys[1] or len(mine) == len(theirs) == 1:
+        return list(zip(mine, theirs, strict=True))
+    found: list[tuple[Element, Element]] = []
+    for _, a, b, c, d in difflib.SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+        if b - a == d - c:
+            found += zip(mine[a:b], theirs[c:d], strict=True)
+    return found
 
 
 def _key(element: Element) -> tuple[str, str]:
@@ -266,73 +323,39 @@ def _key(element: Element) -> tuple[str, str]:
     return element.tag, element.findtext("name") or element.findtext("id") or element.text or ""
 
 
-def _is_list(element: Element) -> bool:
+def is_list(element: Element) -> bool:
+    """Whether it holds entries, whose order counts, and not fields. The entries of ``properties`` have no order."""
+    if not len(element):
+        return False
     tags = [child.tag for child in element]
-    return element.tag in _LISTS or len(set(tags)) < len(tags)
+    return len(set(tags)) < len(tags) or (element.tag != "properties" and any("." in tag for tag in tags))
 
 
-def _is_zero(element: Element) -> bool:
-    """Whether Jenkins would have the same without it: a field (no class of its own) that is zero, or all of zeros."""
+def is_default(element: Element) -> bool:
+    """Whether Jenkins would have the same without it: a field (no class of its own) of nothing but defaults."""
     if "." in element.tag or element.attrib:
         return False
-    return all(map(_is_zero, element)) if len(element) else (element.text or "") in _ZERO
-
-
-def _is_secret(wanted: Element | None, there: Element) -> bool:
-    return bool(_MASKED.match(there.text or "")) and (wanted is None or not wanted.text)
-
-
-# For people
-
-
-@dataclass
-class _Names:
-    """Short names of classes, as long as no two are alike."""
-
-    tags: Iterable[str]
-    short: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        known: dict[str, set[str]] = {}
-        for tag in self.tags:
-            known.setdefault(_short(tag), set()).add(tag)
-        self.short = {tag: name for name, tags in known.items() if len(tags) == 1 for tag in tags}
-
-    def of(self, tag: str) -> str:
-        return self.short.get(tag, tag)
-
-
-def _short(tag: str) -> str:
-    return tag.rpartition(".")[2].replace("_-", "$").replace("__", "_")
-
-
-def _diff(wanted: Element, there: Element) -> tuple[str, ...]:
-    names = _Names({each.tag for root in (wanted, there) for each in root.iter()})
-    lines = difflib.unified_diff(
-        list(_lines(there, names, "")), list(_lines(wanted, names, "")), "in Jenkins", "wanted", lineterm=""
-    )
-    return tuple(lines)
-
-
-def meaning(text: str) -> tuple[str, ...]:
-    """A whole document as the lines that a diff is made of: for what is created."""
-    root = deepcopy(parse(text))
-    _normalise(root)
-    names = _Names({each.tag for each in root.iter()})
-    return tuple(_lines(root, names, ""))
-
-
-def _lines(element: Element, names: _Names, indent: str) -> Iterator[str]:
-    attributes = "".join(f" {name}={value}" for name, value in sorted(element.attrib.items()))
-    head = f"{indent}{names.of(element.tag)}{attributes}"
-    text = element.text or ""
     if len(element):
-        yield head
-        for child in element:
-            yield from _lines(child, names, indent + "  ")
-    elif "\n" in text:
-        yield f"{head}: |"
-        for line in text.split("\n"):
-            yield f"{indent}  {line}" if line else ""
-    else:
-        yield f"{head}: {'(secret)' if _MASKED.match(text) else text}".rstrip(" ") if text else head
+        return all(map(is_default, element))
+    text = element.text or ""
+    return text in _ZERO or _DEFAULTS.get(element.tag) == text
+
+
+def is_added(element: Element) -> bool:
+    """Whether a field that only Jenkins has is no difference: a default, zero, or a secret that somebody set there."""
+    if "." in element.tag or element.attrib:
+        return False
+    if len(element):
+        return all(map(is_added, element))
+    return element.text == "0" or is_masked(element.text) or is_default(element)
+
+
+def class_of(element: Element) -> str:
+    """The Java class of a field's value, where it says so."""
+    name = element.get("class", "")
+    return "" if name in _LIST_CLASSES else name
+
+
+def is_scm_source(element: Element) -> bool:
+    """Whether it says where a multibranch project or a library comes from: its id is Jenkins' key to all branches."""
+    return element.get("class", "").endswith("SCMSource")

@@ -7,11 +7,11 @@ Jenkins knows what a Jenkinsfile declared; without those, the next build deletes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from xml.etree.ElementTree import Element, SubElement
 
 from ..errors import InputError
 from . import mark
+from .compare import class_of, is_added, is_list, is_scm_source, pairs
 from .ownership import (
     APPEARANCE,
     CONCURRENCY,
@@ -21,14 +21,19 @@ from .ownership import (
     PIPELINE,
     TRIGGERS,
     Tracked,
+    is_guest,
     is_others,
+    java_name,
     library_names,
     name_of,
     tracked,
 )
+from .treediff import is_masked
 from .xmltree import carries_control, parse, serialize
 
 _MASK = "********"
+_API_KEY = "apiKey"
+"""Of a Gerrit source: guards the address of its webhook. Set by hand."""
 _ONE_AT_A_TIME = f"""    <{CONCURRENCY}>
       <abortPrevious>false</abortPrevious>
     </{CONCURRENCY}>
@@ -75,121 +80,147 @@ def merged(desired: str, live: str, preserve: Sequence[str] = ()) -> str:
         character that XML 1.0 cannot carry
     """
     wanted, there = parse(desired), parse(live)
-    owned = tracked(there)
-    result = Element(wanted.tag)
-    if (actions := there.find("actions")) is not None:
-        result.append(actions)
-    for child in wanted:
-        if child.tag in ("actions", "disabled") or (wanted.tag in FOLDERS and child.tag in APPEARANCE):
-            continue
-        other = there.find(child.tag)
-        if child.tag == "properties":
-            result.append(_properties(child, other, owned, preserve))
-        elif child.tag == "description":
-            result.append(_description(child, other))
-        elif child.tag == "displayName" and other is not None and _is_adopted(there):
-            result.append(other)
-        else:
-            result.append(child)
-            if child.tag == "sources" and other is not None:
-                _keep_api_keys(child, other)
-    if wanted.find("properties") is None and (other := there.find("properties")) is not None:
-        result.append(_properties(Element("properties"), other, owned, preserve))
-    for tag in ("disabled", *(APPEARANCE if wanted.tag in FOLDERS else ())):
-        kept = there.find(tag)
-        if kept is None and tag == "disabled":
-            kept = wanted.find(tag)
-        if kept is not None:
-            result.append(kept)
-    _check(result)
+    if wanted.tag != there.tag:
+        raise InputError(f"it is a {there.tag}, and Jenkins cannot change the type of an item")
+    theirs = list(there.iter())
+    result = _as_guest(wanted, there) if is_guest(wanted, there) else _as_owner(wanted, there, preserve)
+    _check(result, {id(each) for each in theirs})
     return serialize(result)
 
 
+def _as_guest(wanted: Element, there: Element) -> Element:
+    """A folder that is somebody else's, with our libraries and our mark put in."""
+    there.attrib.pop("plugin", None)
+    ours = wanted.find(f"properties/{LIBRARIES}")
+    if ours is not None:
+        properties = there.find("properties")
+        if properties is None:
+            properties = SubElement(there, "properties")
+        present = properties.find(LIBRARIES)
+        if present is not None:
+            properties.remove(present)
+        properties.append(ours if present is None else _with_libraries(ours, present))
+    own = next(iter(mark.read(wanted.findtext("description") or "")), None)
+    if own is not None:
+        description = there.find("description")
+        if description is None:
+            description = SubElement(there, "description")
+        text = description.text or ""
+        before = mark.of(text, own.owner)
+        words = before.words if before else frozenset({mark.ADOPTED})
+        description.text = mark.put(text, mark.Mark(own.owner, own.digest, words))
+    return there
+
+
+def _as_owner(wanted: Element, there: Element, preserve: Sequence[str]) -> Element:
+    """What is wanted, with all that is not ours put in."""
+    owned = tracked(there)
+    looks = APPEARANCE if wanted.tag in FOLDERS else ()
+    apart = ("actions", "properties", "disabled", *looks)
+    theirs = {each.tag: each for each in there if each.tag in apart}
+    for each in theirs.values():
+        there.remove(each)
+    result = Element(wanted.tag)
+    if "actions" in theirs:
+        result.append(theirs["actions"])
+    for child in wanted:
+        if child.tag == "properties":
+            result.append(_properties(child, theirs.pop("properties", None), owned, preserve))
+        elif child.tag not in apart:
+            result.append(child)
+    _keep(result, there)
+    if "properties" in theirs:
+        result.append(_properties(Element("properties"), theirs["properties"], owned, preserve))
+    for tag in ("disabled", *looks):
+        kept = theirs.get(tag, wanted.find(tag))
+        if kept is not None:
+            result.append(kept)
+    return result
+
+
+def _keep(wanted: Element, there: Element) -> None:
+    """Put in what comparing overlooks, and only Jenkins knows: secrets that were set there, and ids of sources."""
+    for one, other in pairs(wanted, there):
+        if one.tag != other.tag or class_of(one) != class_of(other):
+            continue
+        if is_scm_source(wanted) and one.tag == "id" and other.text:
+            one.text = other.text
+        elif is_masked(other.text) and not one.text and not len(one):
+            wanted[list(wanted).index(one)] = other
+        else:
+            _keep(one, other)
+    is_object = not wanted.text and ("class" not in wanted.attrib or class_of(wanted))
+    if is_object and not (is_list(wanted) or is_list(there)):
+        ours = {each.tag for each in wanted}
+        wanted.extend(each for each in there if each.tag not in ours and _is_secret(each))
+
+
+def _is_secret(field: Element) -> bool:
+    return field.tag == _API_KEY or (is_added(field) and any(is_masked(each.text) for each in field.iter()))
+
+
 def _properties(wanted: Element, there: Element | None, owned: Tracked, preserve: Sequence[str]) -> Element:
-    """Ours, with those of others in their places."""
+    """Ours, then those of others."""
     result = Element("properties")
     others = [] if there is None else list(there)
     by_tag = {each.tag: each for each in others}
-    for each in wanted:
-        if each.tag in owned.properties or is_others(each.tag, owned, preserve):
+    for each in list(wanted):
+        if is_others(each.tag, owned, preserve):
             continue
         other = by_tag.get(each.tag)
-        if other is not None and each.tag == LIBRARIES:
-            each = _with_libraries(each, other)
-        elif other is not None and each.tag == TRIGGERS:
-            each = _with_kept(each, other, "triggers", lambda one: one.tag in owned.triggers)
-        elif other is not None and each.tag == PARAMETERS:
-            each = _with_kept(each, other, "parameterDefinitions", lambda one: name_of(one) in owned.parameters)
+        if other is not None:
+            _keep(each, other)
+            each = _with_theirs(each, other, owned)
         result.append(each)
     ours = {each.tag for each in result}
     for other in others:
-        if is_others(other.tag, owned, preserve) or (other.tag == LIBRARIES and other.tag not in ours):
+        if is_others(other.tag, owned, preserve):
             result.append(other)
-        elif other.tag not in ours and other.tag == TRIGGERS and owned.triggers:
-            result.append(_with_kept(Element(other.tag), other, "triggers", lambda one: one.tag in owned.triggers))
-        elif other.tag not in ours and other.tag == PARAMETERS and owned.parameters:
-            kept = _with_kept(
-                Element(other.tag), other, "parameterDefinitions", lambda one: name_of(one) in owned.parameters
-            )
-            result.append(kept)
+        elif other.tag not in ours:
+            kept = _with_theirs(Element(other.tag), other, owned)
+            if any(map(len, kept)):
+                result.append(kept)
+                ours.add(other.tag)
     return result
+
+
+def _with_theirs(wanted: Element, there: Element, owned: Tracked) -> Element:
+    """A property of ours with the entries that are not: other libraries, a Jenkinsfile's triggers and parameters."""
+    if wanted.tag == LIBRARIES:
+        return _with_libraries(wanted, there)
+    if wanted.tag == TRIGGERS:
+        return _with_kept(wanted, there, "triggers", lambda one: java_name(one.tag) in owned.triggers)
+    if wanted.tag == PARAMETERS:
+        return _with_kept(wanted, there, "parameterDefinitions", lambda one: name_of(one) in owned.parameters)
+    return wanted
 
 
 def _with_kept(wanted: Element, there: Element, tag: str, is_kept: Callable[[Element], bool]) -> Element:
     """The list ``tag`` of both: what the Jenkinsfile put there, then ours that it does not own."""
-    result = deepcopy(wanted)
-    entries = result.find(tag)
-    if entries is None:
-        entries = SubElement(result, tag)
+    entries = _entries(wanted, tag)
     kept = [one for one in there.iterfind(f"{tag}/*") if is_kept(one)]
     entries[:] = kept + [one for one in entries if not is_kept(one)]
-    return result
+    return wanted
 
 
 def _with_libraries(wanted: Element, there: Element) -> Element:
     names = library_names(wanted)
-    result = deepcopy(wanted)
-    libraries = result.find("libraries")
-    if libraries is None:
-        libraries = SubElement(result, "libraries")
-    libraries.extend(one for one in there.iterfind("libraries/*") if (one.findtext("name") or "") not in names)
-    return result
+    others = [one for one in there.iterfind("libraries/*") if name_of(one) not in names]
+    _entries(wanted, "libraries").extend(others)
+    return wanted
 
 
-def _description(wanted: Element, there: Element | None) -> Element:
-    """Ours; in a folder with other words than ours, those stay and only our mark is put in."""
-    present = "" if there is None else there.text or ""
-    marks = mark.read(wanted.text or "")
-    if not marks or not _has_other_words(present):
-        return wanted
-    result = Element("description")
-    own = marks[0]
-    before = mark.of(present, own.owner)
-    result.text = mark.put(present, mark.Mark(own.owner, own.digest, before.words if before else own.words))
-    return result
+def _entries(wanted: Element, tag: str) -> Element:
+    found = wanted.find(tag)
+    return SubElement(wanted, tag) if found is None else found
 
 
-def _has_other_words(description: str) -> bool:
-    marks = mark.read(description)
-    return len(marks) > 1 or any(mark.ADOPTED in each.words for each in marks)
-
-
-def _is_adopted(there: Element) -> bool:
-    return _has_other_words(there.findtext("description") or "")
-
-
-def _keep_api_keys(wanted: Element, there: Element) -> None:
-    """The secret that guards a Gerrit source's webhook was set by hand: it stays with the source of the same id."""
-    keys = {each.findtext("id"): each.find("apiKey") for each in there.iter("source")}
-    for source in wanted.iter("source"):
-        key = keys.get(source.findtext("id"))
-        if key is not None and source.find("apiKey") is None:
-            source.append(key)
-
-
-def _check(root: Element) -> None:
+def _check(root: Element, theirs: set[int]) -> None:
+    """
+    :param theirs: identities of the elements that are not ours
+    """
     for each in root.iter():
-        if (each.text or "").strip() == _MASK:
+        if id(each) in theirs and (each.text or "").strip() == _MASK:
             raise InputError(
                 f"Jenkins shows {each.tag} masked to this user, and would store the mask",
                 hint="Use a user who may configure the item",

@@ -6,9 +6,12 @@ replaces with every build, so they are the Jenkinsfile's. Permissions and folder
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
+
+from . import mark
 
 PRESERVED = (
     "com.cloudbees.hudson.plugins.folder.properties.FolderCredentialsProvider_-FolderCredentialsProperty",
@@ -35,7 +38,7 @@ _SCRIPTED = "org.jenkinsci.plugins.workflow.multibranch.JobPropertyTrackerAction
 
 @dataclass(frozen=True)
 class Tracked:
-    """What a Jenkinsfile owns: properties and triggers by class, parameters by name."""
+    """What a Jenkinsfile owns: properties and triggers by Java class (``a.B$C``), parameters by name."""
 
     properties: frozenset[str] = frozenset()
     triggers: frozenset[str] = frozenset()
@@ -63,9 +66,32 @@ def _strings(action: Element | None, tag: str) -> Iterable[str]:
     return [] if found is None else [each.text or "" for each in found.iter("string")]
 
 
+def java_name(tag: str) -> str:
+    """The Java class that an element is named after: XStream writes ``$`` as ``_-`` and ``_`` as ``__``."""
+    return re.sub("_([_-])", lambda match: "_" if match[1] == "_" else "$", tag) if "_" in tag else tag
+
+
 def is_others(tag: str, owned: Tracked, preserve: Sequence[str]) -> bool:
-    """Whether a property of this class is not ours to compare or to change."""
-    return tag in PRESERVED or tag in preserve or tag.replace("_-", "$") in preserve or tag in owned.properties
+    """Whether a property of this class is not ours to compare or to change.
+
+    :param preserve: Java classes, or elements named after them
+    """
+    name = java_name(tag)
+    return tag in PRESERVED or tag in preserve or name in preserve or name in owned.properties
+
+
+def is_guest(wanted: Element, there: Element) -> bool:
+    """Whether we are a guest in a folder: it was there before us, or has another owner as well.
+
+    Its words and settings are then somebody else's, and only our libraries and our mark are put in.
+    """
+    if wanted.tag not in FOLDERS:
+        return False
+    ours = mark.read(wanted.findtext("description") or "")
+    theirs = mark.read(there.findtext("description") or "")
+    if any(mark.ADOPTED in each.words for each in theirs) or len(theirs) > 1:
+        return True
+    return bool(ours) and ours[0].owner not in [each.owner for each in theirs]
 
 
 def name_of(parameter: Element) -> str:

@@ -6,15 +6,17 @@ digest says that something differs, or on request, is a config.xml read and comp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from xml.etree.ElementTree import Element
 
 from ..errors import InputError
 from . import mark
 from .compare import difference
 from .model import FOLDER, VIEW, Desired, Item, ItemPath, Live, LiveItem
-from .ownership import tracked
+from .ownership import java_name, tracked
 from .xmltree import parse
 
 CREATE, UPDATE, REPLACE, DELETE, DISABLE = "create", "update", "replace", "delete", "disable"
@@ -28,7 +30,13 @@ FOLDER_CLASS = "com.cloudbees.hudson.plugins.folder.Folder"
 MULTIBRANCH_CLASS = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
 PIPELINE_CLASS = "org.jenkinsci.plugins.workflow.job.WorkflowJob"
 VIEW_CLASS = "hudson.model.ListView"
-_CLASS_OF = {"folder": FOLDER_CLASS, "multibranch": MULTIBRANCH_CLASS, "view": VIEW_CLASS}
+_ALL_VIEW = "hudson.model.AllView"
+_CLASS_OF_ROOT = {
+    "flow-definition": PIPELINE_CLASS,
+    "project": "hudson.model.FreeStyleProject",
+    "matrix-project": "hudson.matrix.MatrixProject",
+}
+_ROOT = re.compile(r"<([A-Za-z][\w.-]*)")
 _KIND_OF = {FOLDER_CLASS: "folder", MULTIBRANCH_CLASS: "multibranch", PIPELINE_CLASS: "pipeline"}
 
 Configs = Mapping[ItemPath, str]
@@ -40,9 +48,9 @@ VIEW_STEP = "\0view"
 class Change:
     """What one item comes to.
 
-    :ivar action: one of :data:`CHANGES`, ``unchanged``, ``foreign`` (not ours: left alone) or ``kept`` (its source is
-        broken, or discovery was not complete: left alone). ``replace`` is a delete and a create: Jenkins cannot change
-        the type of an item, and its history is lost
+    :ivar action: one of :data:`CHANGES`, ``unchanged``, ``foreign`` (not ours, or inside what is not ours: left alone)
+        or ``kept`` (ours, and left alone for the reason in ``notes``). ``replace`` is a delete and a create: Jenkins
+        cannot change the type of an item, and its history is lost; so it counts as a deletion
     :ivar diff: lines of a unified diff of the two meanings
     :ivar refresh: the meaning is the same, and only the mark is to be written
     """
@@ -131,6 +139,8 @@ def to_read(
         there = _live_of(item, live)
         if there is None or not _same_type(item, there) or _is_kept(item.path, desired):
             continue
+        if _is_around(item.path, desired.root):
+            continue
         own = mark.of(there.description, desired.owner)
         if own is None and not adopt and item.path != desired.root:
             continue
@@ -165,10 +175,19 @@ def compute(
     :param remove: ``delete`` or ``disable`` what is ours and wanted no more
     """
     looked = verify or interrupted(desired, live)
-    changes = [
-        _change(item, desired, live, configs, looked=looked, adopt=adopt, preserve=preserve)
-        for item in selected(desired, only)
-    ]
+    changes: list[Change] = []
+    closed: set[ItemPath] = set()
+    for item in selected(desired, only):
+        change = _change(item, desired, live, configs, looked=looked, adopt=adopt, preserve=preserve)
+        if item.path[:-1] in closed:
+            change = Change(
+                FOREIGN, item.path, item.kind, item, notes=("something else is where its folder should be",)
+            )
+        elif change.action == REPLACE and (why := _why_not_replaced(change, desired, live, remove, only)):
+            change = replace(change, action=KEPT, notes=(*change.notes, why))
+        if item.kind == FOLDER and change.action in (FOREIGN, KEPT) and not _is_folder(item.path, live):
+            closed.add(item.path)
+        changes.append(change)
     goes = [] if only else list(_removals(desired, live, remove))
     strangers = [] if only else list(_strangers(desired, live))
     return Plan(
@@ -188,9 +207,11 @@ def _change(
     there = _live_of(item, live)
     change = Change(UNCHANGED, item.path, item.kind, item, there)
     if _is_kept(item.path, desired):
-        return replace(change, action=KEPT)
+        return replace(change, action=KEPT, notes=("its AMI source is broken",))
     if there is None:
         return replace(change, action=CREATE)
+    if _is_around(item.path, desired.root) and _same_type(item, there):
+        return change
     own = mark.of(there.description, desired.owner)
     if own is None and item.path == desired.root:
         if not _same_type(item, there):
@@ -198,6 +219,8 @@ def _change(
         return _compared(
             change, configs, preserve, changed=UPDATE, note="was there before: it is adopted", marked=False
         )
+    if own is None and (others := mark.read(there.description)) and item.kind != FOLDER:
+        return replace(change, action=FOREIGN, notes=(f"is {', '.join(each.owner for each in others)}'s: left alone",))
     if own is None and not (adopt and item.kind != FOLDER):
         note = "used as it is" if item.kind == FOLDER and _same_type(item, there) else "is not ours: left alone"
         return replace(change, action=FOREIGN, notes=(note,))
@@ -211,7 +234,8 @@ def _change(
     if own.digest == item.digest and not looked:
         return change
     changed = DRIFTED if own.digest == item.digest else UPDATE
-    return _compared(change, configs, preserve, changed=changed, marked=own.digest == item.digest)
+    marked = own.digest == item.digest and mark.APPLYING not in own.words
+    return _compared(change, configs, preserve, changed=changed, marked=marked)
 
 
 def _adopted(change: Change, configs: Configs, preserve: Sequence[str], note: str) -> Change:
@@ -229,7 +253,7 @@ def _compared(
     notes = (note,) if note else ()
     try:
         diff = difference(change.item.xml, text, preserve)
-        owned = tracked(parse(text))
+        owned = tracked(parse(text) if "PropertyTrackerAction" in text else Element("item"))
     except InputError as error:
         return replace(change, action=changed, notes=(*notes, f"what Jenkins has cannot be compared: {error.what}"))
     if owned:
@@ -247,6 +271,9 @@ def _removals(desired: Desired, live: Live, remove: str) -> Iterable[Change]:
     inside: dict[ItemPath, list[ItemPath]] = {}
     for path in live.items:
         inside.setdefault(path[:-1], []).append(path)
+    for there in live.views.values():
+        if mark.of(there.description, desired.owner) is None and there.cls != _ALL_VIEW:
+            inside.setdefault(there.path[:-1], []).append((*there.path[:-1], VIEW_STEP, there.path[-1]))
     gone: set[ItemPath] = set()
     order = sorted(live.items.values(), key=lambda each: (-len(each.path), each.path))
     for there in order:
@@ -262,7 +289,11 @@ def _removals(desired: Desired, live: Live, remove: str) -> Iterable[Change]:
         elif kind == FOLDER:
             if mark.ADOPTED in own.words:
                 yield replace(change, action=KEPT, notes=("was there before",))
-            elif remove == DISABLE or any(path not in gone for path in inside.get(there.path, ())):
+            elif there.path == desired.root[: len(there.path)]:
+                yield replace(change, action=KEPT, notes=("holds the root folder, or is it",))
+            elif remove == DISABLE:
+                yield replace(change, action=KEPT, notes=("a folder is not disabled",))
+            elif any(path not in gone for path in inside.get(there.path, ())):
                 yield replace(change, action=KEPT, notes=("is not empty",))
             else:
                 gone.add(there.path)
@@ -275,9 +306,16 @@ def _removals(desired: Desired, live: Live, remove: str) -> Iterable[Change]:
     views = {item.path for item in desired.items if item.kind == VIEW}
     for there in live.views.values():
         ours = mark.of(there.description, desired.owner) is not None
-        if ours and there.path not in views and there.path[:-1] not in gone:
-            action = DELETE if desired.complete else KEPT
-            yield Change(action, there.path, VIEW, live=there)
+        if not ours or there.path in views or there.path[:-1] in gone:
+            continue
+        notes: tuple[str, ...] = ()
+        if _is_kept(there.path, desired):
+            notes = ("its AMI source is broken",)
+        elif not desired.complete:
+            notes = ("discovery was not complete",)
+        elif remove == DISABLE:
+            notes = ("a view is not disabled",)
+        yield Change(KEPT if notes else DELETE, there.path, VIEW, live=there, notes=notes)
 
 
 def _strangers(desired: Desired, live: Live) -> Iterable[Change]:
@@ -295,7 +333,35 @@ def _live_of(item: Item, live: Live) -> LiveItem | None:
 
 
 def _same_type(item: Item, there: LiveItem) -> bool:
-    return there.cls == _CLASS_OF.get(item.kind, PIPELINE_CLASS)
+    root = _ROOT.search(item.xml)
+    return root is not None and there.cls == _CLASS_OF_ROOT.get(root[1], java_name(root[1]))
+
+
+def _is_folder(path: ItemPath, live: Live) -> bool:
+    there = live.items.get(path)
+    return there is None or there.cls == FOLDER_CLASS
+
+
+def _why_not_replaced(change: Change, desired: Desired, live: Live, remove: str, only: Only | None) -> str:
+    """What speaks against deleting what is there; empty when nothing does."""
+    if only is not None:
+        return "a filtered run deletes nothing"
+    if not desired.complete:
+        return "discovery was not complete"
+    if remove == DISABLE:
+        return "nothing is to be deleted"
+    depth = len(change.path)
+    below = [each for each in (*live.items.values(), *live.views.values()) if each.path[:depth] == change.path]
+    for each in below:
+        ours = mark.of(each.description, desired.owner) is not None
+        if len(each.path) > depth and (_is_kept(each.path, desired) or not (ours or each.cls == _ALL_VIEW)):
+            return f"it holds {'/'.join(each.path)}"
+    return ""
+
+
+def _is_around(path: ItemPath, root: ItemPath) -> bool:
+    """Whether it is a folder that the root folder lies in."""
+    return len(path) < len(root) and root[: len(path)] == path
 
 
 def _is_kept(path: ItemPath, desired: Desired) -> bool:

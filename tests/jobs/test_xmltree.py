@@ -66,3 +66,9 @@ def test_what_is_no_xml_is_told_with_its_place(text, what):
     with pytest.raises(InputError) as caught:
         parse(text)
     assert caught.value.what == what
+
+
+def test_what_looks_like_a_control_reference_in_cdata_is_text():
+    assert parse("<a><![CDATA[echo '&#27;']]></a>").text == "echo '&#27;'"
+    root = parse("<a><b><![CDATA[&#27;]]></b><c>&#27;</c></a>")
+    assert root.findtext("b") == "&#27;" and carries_control(root[1])
