@@ -23,7 +23,7 @@ lint: setup
 
 test: lint
 	@rm -f .coverage .coverage.*
-	$(BIN)/pytest -n 2 -m "not boot" --cov --cov-report=
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not boot" --cov --cov-report=
 	$(BIN)/pytest -n $(MACHINES) --dist loadgroup -m boot -v --durations=15 --cov --cov-append
 
 bench: setup

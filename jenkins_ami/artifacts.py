@@ -134,7 +134,11 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """``ami.json``. ``timings`` are seconds by step; ``base`` is the resolved image id."""
+    """``ami.json``. ``timings`` are seconds by step; ``base`` is the resolved image id.
+
+    ``reused``: the images were there already, made of the same inputs by an earlier build. Then nothing was launched,
+    and ``instance_id``, ``instance_type`` and ``userdata_sha256`` are empty.
+    """
 
     name: str
     version: str
@@ -151,6 +155,7 @@ class BuildResult:
     digest: str
     timings: dict[str, float] = field(default_factory=dict)
     tests: tuple[ImageTest, ...] = ()
+    reused: bool = False
     schema: int = SCHEMA
 
 

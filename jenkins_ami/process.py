@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ PACKAGES = {
     "bwrap": "bubblewrap",
     "debugfs": "e2fsprogs",
     "dumpe2fs": "e2fsprogs",
+    "git": "git",
     "grub-mkimage": "grub-common",
     "mcopy": "mtools",
     "mke2fs": "e2fsprogs",
@@ -108,6 +110,7 @@ def run(
     check: bool = True,
     on_stdout: LineSink | None = None,
     on_stderr: LineSink | None = None,
+    stop: threading.Event | None = None,
 ) -> Completed:
     """Run a command to its end.
 
@@ -116,7 +119,8 @@ def run(
     :param stdout: an open file to write standard output to instead of collecting it
     :param timeout: seconds; the whole process group is killed after that
     :param on_stdout, on_stderr: called with each line as it comes (from another thread)
-    :raises ProcessError: when it fails and ``check`` is set, or when it takes longer than ``timeout``
+    :param stop: another thread sets it to have the process group killed
+    :raises ProcessError: when it fails and ``check`` is set, takes longer than ``timeout``, or is stopped
     :raises HostError: when the program is not there
     """
     words = [str(word) for word in argv]
@@ -151,14 +155,13 @@ def run(
                 child.stdin.write(input)
             with contextlib.suppress(BrokenPipeError):
                 child.stdin.close()
-        code = child.wait(timeout)
+        code = child.wait(timeout) if stop is None else _wait(child, timeout, stop)
         for reader in readers:
             reader.join(2)
     except subprocess.TimeoutExpired:
         kill_group(child)
-        raise ProcessError(
-            words, -signal.SIGKILL, "\n".join(out), "\n".join(err), why=f"did not end within {timeout:.0f} s"
-        ) from None
+        why = "was stopped" if stop is not None and stop.is_set() else f"did not end within {timeout:.0f} s"
+        raise ProcessError(words, -signal.SIGKILL, "\n".join(out), "\n".join(err), why=why) from None
     except BaseException:
         kill_group(child)
         raise
@@ -171,6 +174,17 @@ def run(
     if check and code != 0:
         raise ProcessError(words, code, done.stdout, done.stderr)
     return done
+
+
+def _wait(child: Child, timeout: float | None, stop: threading.Event) -> int:
+    """:raises subprocess.TimeoutExpired: after ``timeout``, or soon after ``stop`` is set"""
+    deadline = time.monotonic() + timeout if timeout is not None else float("inf")
+    while not stop.is_set():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(min(0.2, max(0.0, deadline - time.monotonic())))
+        if time.monotonic() >= deadline:
+            break
+    raise subprocess.TimeoutExpired(child.args, timeout or 0.0)
 
 
 def _read(stream: IO[bytes] | None, lines: deque[str], sink: LineSink | None) -> None:

@@ -41,6 +41,7 @@ def test_exit_codes_are_those_of_the_design():
         "ImageTimeout": 5,
         "InstanceFailure": 6,
         "CloudError": 7,
+        "ServerError": 7,
         "PlanDiffers": 8,
         "Interrupted": 130,
     }

@@ -39,3 +39,4 @@ if ! { [ -x .venv/bin/jenkins-ami ] && grep -qxF "$wanted" .venv/installed 2>/de
   .venv/bin/python -m pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e ".[$extra]"
   echo "$wanted" >>.venv/installed
 fi
+[ "$what" != test ] || tools/gerrit.sh >/dev/null

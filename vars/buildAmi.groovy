@@ -1,12 +1,18 @@
 import groovy.transform.Field
 
-/** Every parameter and its default. Texts, save for {@code local} and {@code timeout}. */
+/** Every parameter and its default. Texts, save for {@code local}, {@code reuse} and {@code timeout}. */
 @Field static final Map DEFAULTS = [
     source          : '.',           // folder of the repository that holds the AMI source
+    repository      : '',            // URL of that repository; none: the one that the Jenkinsfile came from
+    branch          : 'main',        // of that repository
+    refspec         : '',            // a ref of it instead of a branch: a change, refs/changes/34/1234/2
+    credentialsId   : '',            // Git credentials in Jenkins for it; none: anybody may read it
+    version         : '',            // version of the image; none: the AMI source's
     environment     : 'dev',         // where to build: a name in the build agent's environments file
     local           : false,         // build in the build agent's local cloud instead: no account, no credentials
     compileLabel    : 'ami-compile', // agent that sees the source, and has no rights in the cloud
     buildLabel      : 'ami-build',   // agent that sees the cloud, and no source
+    reuse           : false,         // take an available image of the same inputs instead of building it again
     awsCredentialsId: '',            // AWS credentials in Jenkins for the build; none: what the build agent has
     timeout         : 60,            // minutes for each of the two stages, once its agent is there
     folder          : 'ami',         // folder of the artifacts; a name for each when one build makes several images
@@ -27,6 +33,8 @@ def call(Map config = [:]) {
         "AMI_SOURCE=${cfg.source}",
         "AMI_FOLDER=${cfg.folder}",
         "AMI_CLOUD=${cfg.local ? '--local' : "--environment=${cfg.environment}"}",
+        "AMI_VERSION=${cfg.version}",
+        "AMI_REUSE=${cfg.reuse ? '--reuse' : ''}",
         'JENKINS_AMI_ERROR_FILE=error.txt',
     ]) {
         stage('Compile AMI') {
@@ -40,22 +48,41 @@ def call(Map config = [:]) {
     String name = ami.imageName.replaceAll('[<>&]', '_')
     String ids = ami.images.collect { region, id -> "${id} (${region})" }.join(', ')
     currentBuild.displayName = "${currentBuild.displayName} ${name}"
-    currentBuild.description = [currentBuild.description, "${name}: ${ids}"].findAll { it }.join('\n')
+    String line = "${name}: ${ids}${ami.reused ? ', reused' : ''}"
+    currentBuild.description = [currentBuild.description, line].findAll { it }.join('\n')
     return ami
 }
 
 /** On the compile agent: the source comes in, the compiled AMI is archived and stashed. */
 def compile(Map cfg, String compiled) {
     timeout(time: cfg.timeout, unit: 'MINUTES') {
-        String commit = dir('source') { checkout(scm).GIT_COMMIT ?: '' }
+        String commit = dir('source') { fetch(cfg) }
         withEnv(["AMI_COMMIT=${commit}"]) {
             check('compile', sh(label: 'jenkins-ami compile', returnStatus: true, script: '''
-                "$AMI_CLI" compile ${AMI_COMMIT:+--source-commit="$AMI_COMMIT"} "source/$AMI_SOURCE" "$AMI_FOLDER"
+                "$AMI_CLI" compile ${AMI_COMMIT:+--source-commit="$AMI_COMMIT"} \
+                    ${AMI_VERSION:+--version="$AMI_VERSION"} "source/$AMI_SOURCE" "$AMI_FOLDER"
             '''))
         }
     }
     keep(cfg.folder)
     dir(cfg.folder) { stash(name: compiled) }
+}
+
+/** Checks out the source, and returns its commit. */
+String fetch(Map cfg) {
+    if (!cfg.repository) {
+        return checkout(scm).GIT_COMMIT ?: ''
+    }
+    // The plugin puts variables of the build where a URL has $NAME.
+    Map remote = [url: cfg.repository.replace('$', '%24')]
+    if (cfg.credentialsId) {
+        remote.credentialsId = cfg.credentialsId
+    }
+    if (cfg.refspec) {
+        remote.refspec = cfg.refspec
+    }
+    String commit = cfg.refspec ? 'FETCH_HEAD' : "refs/heads/${cfg.branch}"
+    return checkout([$class: 'GitSCM', branches: [[name: commit]], userRemoteConfigs: [remote]]).GIT_COMMIT ?: ''
 }
 
 /**
@@ -75,7 +102,7 @@ def build(Map cfg, String compiled) {
             try {
                 timeout(time: cfg.timeout, unit: 'MINUTES') {
                     check('build', sh(label: 'jenkins-ami build', returnStatus: true, script: '''
-                        "$AMI_CLI" build compiled "$AMI_CLOUD" -o "$AMI_FOLDER"
+                        "$AMI_CLI" build compiled "$AMI_CLOUD" $AMI_REUSE -o "$AMI_FOLDER"
                     '''))
                 }
             } finally {
@@ -134,7 +161,7 @@ Map idsOf(String text) {
     Map images = json.images.collectEntries { region, image -> [(region): image.image_id] }
     return [
         name: json.name, version: json.version, build: json.build, imageName: json.image_name,
-        region: json.region, amiId: images[json.region], images: images,
+        region: json.region, amiId: images[json.region], images: images, reused: json.reused,
     ]
 }
 
@@ -154,6 +181,17 @@ String problemOf(Map config) {
     }
     if (config.local && config.containsKey('environment')) {
         return "'local: true' and 'environment' exclude each other."
+    }
+    for (name in ['branch', 'refspec', 'credentialsId']) {
+        if (config[name] && !config.repository) {
+            return "'${name}' says what of a 'repository' to take, which is not given."
+        }
+    }
+    if (config.containsKey('branch') && !(config.branch ==~ /[^\s*$]+/)) {
+        return "'branch' must be the name of a branch, not '${config.branch}'."
+    }
+    if (config.refspec && !(config.refspec ==~ /refs\/[^\s:*$]+/)) {
+        return "'refspec' must be one ref, like refs/changes/34/1234/2, not '${config.refspec}'."
     }
     if (config.containsKey('folder') && !(config.folder ==~ /[A-Za-z0-9][A-Za-z0-9._-]*/)) {
         return "'folder' must be a plain name of letters, digits, '.', '_' and '-', not '${config.folder}'."

@@ -79,8 +79,9 @@ def tags(manifest: Manifest, environment: Environment, base: Base, build: str, n
                 where="tags",
                 hint=f"A key has {MAX_KEY}, a value {MAX_VALUE} characters",
             )
-    if len(merged) > LIMIT:
-        raise InputError(f"{len(merged)} tags are too many", where="tags", hint=f"EC2 takes {LIMIT}")
+    if len(merged) >= LIMIT:
+        hint = f"EC2 takes {LIMIT}, and an image gets one more when it is done"
+        raise InputError(f"{len(merged)} tags are too many", where="tags", hint=hint)
     return merged
 
 

@@ -36,10 +36,10 @@ from ..errors import AmiError, CloudError, HostError, InstanceTimeout, StorageEr
 from ..progress import Progress, Step, duration, size
 from ..verdict import markers
 from . import base as bases
-from . import request
+from . import request, reuse
 from .base import Base
 from .console import Console
-from .image import ImageMaker
+from .image import ImageMaker, Made
 from .judge import Decision, Observation, failure, judge
 
 _NEXT_TYPE = frozenset({"InsufficientInstanceCapacity", "InstanceTypeNotSupported", "Unsupported"})
@@ -55,6 +55,7 @@ def build(
     progress: Progress,
     *,
     timeout: float | None = None,
+    reuse: bool = False,
     clock: Clock = CLOCK,
 ) -> BuildResult:
     """Build an image from a compiled AMI and write ``ami.json``, ``ami.env``, ``console.log`` and ``ledger.jsonl``.
@@ -62,6 +63,7 @@ def build(
     :param compiled: the folder that compile wrote
     :param output: where the files go; may be the same folder
     :param timeout: seconds that the instance has, instead of the manifest's
+    :param reuse: an available image that was made of the same inputs is the result, and nothing is launched
     :raises InputError: the compiled AMI or its base is not usable
     :raises StorageError: no storage for the overlay, or a size is out of range
     :raises InstanceTimeout: and :class:`ImageTimeout`, when a deadline has passed
@@ -77,7 +79,7 @@ def build(
         ledger = stack.enter_context(Ledger(output / LEDGER))
         work = _Build(ami, environment, output, ledger, progress, timeout, clock, stack)
         try:
-            return work.run()
+            return work.run(may_reuse=reuse)
         finally:
             work.close()
 
@@ -108,18 +110,21 @@ class _Build:
         self.timings: dict[str, float] = {}
         self.console: Console | None = None
 
-    def run(self) -> BuildResult:
+    def run(self, *, may_reuse: bool) -> BuildResult:
         cleanup.retract(self.output)
         (self.output / CONSOLE_LOG).unlink(missing_ok=True)
         reference = bases.parse(self.manifest.base)
         place = self._place()
         account = self.cloud.check_account(self.environment.account)
         self._end_leftovers()
-        self._check_there()
         with self._step("base", f"Base image {self.manifest.base}") as step:
             base = bases.resolve(self.cloud, reference, self.manifest.architecture)
             request.check_volume(self.manifest, base)
             step.done(f"{base.image_id} {base.name}".rstrip())
+        inputs = reuse.input_digest(self.manifest, base)
+        if may_reuse and (found := self._find(inputs)):
+            return self._write(self._result(found, base, reused=True))
+        self._check_there()
         images = ImageMaker(self.cloud, self.ledger, self.manifest, self.identity, self.clock)
         with self._step("number", "Build number") as step:
             number = images.next_number()
@@ -140,26 +145,17 @@ class _Build:
             for outcome in self._end((INSTANCE, OBJECT)):
                 if outcome.error:
                     raise outcome.error
-        result = BuildResult(
-            name=self.manifest.name,
-            version=self.manifest.version,
-            build=made.number,
-            image_name=made.name,
-            images={self.environment.region: ImageRecord(made.image_id, made.snapshot_ids)},
-            base=base.image_id,
-            environment=self.environment.name,
-            region=self.environment.region,
-            instance_id=instance,
-            instance_type=instance_type,
-            verdict=markers.OK,
-            userdata_sha256=hashlib.sha256(user_data).hexdigest(),
-            digest=self.manifest.digest,
-            timings=self.timings,
-            tests=self.manifest.tests,
+        result = self._write(
+            self._result(
+                made,
+                base,
+                instance_id=instance,
+                instance_type=instance_type,
+                userdata_sha256=hashlib.sha256(user_data).hexdigest(),
+            )
         )
-        write_file(self.output / AMI_ENV, env_text({"AMINAME": made.name, "AMIID": made.image_id}))
-        write_file(self.output / AMI_JSON, to_json(result))
         self.ledger.keep(self.identity)
+        self._mark(made, inputs)
         return result
 
     def close(self) -> None:
@@ -172,7 +168,55 @@ class _Build:
                     f"Run 'jenkins-ami cleanup {self.ledger.path}'."
                 )
 
+    def _result(
+        self,
+        made: Made,
+        base: Base,
+        *,
+        instance_id: str = "",
+        instance_type: str = "",
+        userdata_sha256: str = "",
+        reused: bool = False,
+    ) -> BuildResult:
+        return BuildResult(
+            name=self.manifest.name,
+            version=self.manifest.version,
+            build=made.number,
+            image_name=made.name,
+            images={self.environment.region: ImageRecord(made.image_id, made.snapshot_ids)},
+            base=base.image_id,
+            environment=self.environment.name,
+            region=self.environment.region,
+            instance_id=instance_id,
+            instance_type=instance_type,
+            verdict=markers.OK,
+            userdata_sha256=userdata_sha256,
+            digest=self.manifest.digest,
+            timings=self.timings,
+            tests=self.manifest.tests,
+            reused=reused,
+        )
+
+    def _write(self, result: BuildResult) -> BuildResult:
+        image = result.images[result.region]
+        write_file(self.output / AMI_ENV, env_text({"AMINAME": result.image_name, "AMIID": image.image_id}))
+        write_file(self.output / AMI_JSON, to_json(result))
+        return result
+
     # Steps
+
+    def _find(self, inputs: str) -> Made | None:
+        with self._step("reuse", "Image of the same inputs") as step:
+            found = reuse.find(self.cloud, self.manifest, inputs)
+            step.done(f"{found.image_id} {found.name} is reused, nothing is launched" if found else "none")
+        return found
+
+    def _mark(self, made: Made, inputs: str) -> None:
+        """The image is good and stays, whether later builds can find it or not."""
+        try:
+            reuse.mark(self.cloud, made, inputs)
+        except CloudError as error:
+            self.progress.warn(f"{made.image_id} cannot be reused by later builds: {error.line()}")
 
     def _place(self) -> storage.Place | None:
         """Where the overlay is to be uploaded, if it is."""

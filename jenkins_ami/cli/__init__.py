@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 from .. import __version__
-from ..errors import AmiError, Interrupted, UsageError, visible
+from ..errors import AmiError, Interrupted, UsageError, one_line, visible
 from ..findings import InvalidSource
 from ..progress import NORMAL, QUIET, VERBOSE, Progress, for_stream
 
@@ -53,11 +53,15 @@ ERROR_FILE = "JENKINS_AMI_ERROR_FILE"
 
 @dataclass(frozen=True)
 class Result:
-    """What a command came to: ``data`` for ``--json``, ``lines`` for people."""
+    """What a command came to: ``data`` for ``--json``, ``lines`` for people.
+
+    :ivar problem: why ``code`` is not 0 though there is a result; one line, for :data:`ERROR_FILE`
+    """
 
     data: dict[str, object] = field(default_factory=dict)
     lines: Sequence[str] = ()
     code: int = 0
+    problem: str = ""
 
 
 class _Chosen(NamedTuple):
@@ -128,7 +132,8 @@ def _choose(parser: Parser, words: Sequence[str], package: str, commands: Mappin
     prog = f"{parser.prog} {head.command}"
     description = module.__doc__ or text
     if actions := getattr(module, "ACTIONS", None):
-        return _choose(_chooser(prog, description, actions), head.arguments, module.__name__, actions)
+        chooser = _chooser(prog, description, actions, "All take --json, -v and -q.\n\n")
+        return _choose(chooser, head.arguments, module.__name__, actions)
     chosen = Parser(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     return _Chosen(module, chosen, head.arguments)
 
@@ -172,6 +177,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             result: Result = module.run(args, progress)
             progress.close()
             _print_result(result, as_json)
+            if result.problem:
+                _report([result.problem])
             return result.code
         except SystemExit as leaving:  # argparse has shown the help or the version
             return int(leaving.code or 0)
@@ -212,9 +219,14 @@ def _print_error(error: AmiError, as_json: bool) -> None:
     findings = error.findings if isinstance(error, InvalidSource) else (error,)
     for finding in findings:
         print(f"error: {finding.line()}", file=sys.stderr)
+    _report([finding.line() for finding in findings])
+
+
+def _report(lines: Sequence[str]) -> None:
+    """Leave lines for the caller that named a file for them."""
     if report := os.environ.get(ERROR_FILE):
         with contextlib.suppress(OSError), open(report, "w", encoding="utf-8") as stream:
-            stream.writelines(f"{finding.line()}\n" for finding in findings)
+            stream.writelines(f"{one_line(line)}\n" for line in lines)
 
 
 def entry() -> None:

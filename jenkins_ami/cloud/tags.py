@@ -15,6 +15,8 @@ BUILD = f"{PREFIX}build"
 BASE = f"{PREFIX}base"
 """On a built image the id of the image that it was made from; on a base image what that is: ``scratch/DIGEST``."""
 DIGEST, COMMIT = f"{PREFIX}digest", f"{PREFIX}commit"
+INPUT = f"{PREFIX}input"
+"""On an image and its snapshots, once the build is over and the image stays: the digest of all that it was made of."""
 
 LIMIT, MAX_KEY, MAX_VALUE = 50, 128, 256
 """Tags of a resource, characters of a key and of a value (EC2 User Guide, "Tag restrictions")."""

@@ -1,27 +1,50 @@
-"""Carry out a plan: folders level by level, then jobs and views beside each other, then what goes.
+"""Carry out a plan: what goes first, what beside each other, how far, and what is told of it.
 
-Each change is confirmed by what Jenkins says after it has saved the item (an answer of 200 proves nothing, and GET
-shows the posted text until then). While a run is under way the root folder's mark says so; a run that was killed leaves
-that, and the next plan looks at everything instead of trusting marks. All state is in Jenkins: to resume, run again.
+A folder, then what belongs in it; many at a time. Then views, since a view is part of its folder's document. At the end
+what goes, children first. While a run is under way the root folder's mark says so; a run that was killed or that failed
+in part leaves that, and the next plan looks at everything instead of trusting marks. All state is in Jenkins: to
+resume, run again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import groupby
+from queue import SimpleQueue
 
-from ..errors import AmiError, InputError, ServerError, UsageError
-from ..progress import Progress
-from . import mark
-from .compare import difference, understood
+from ..errors import AmiError, ServerError, UsageError
+from ..progress import Progress, Step
+from .changes import Changes
 from .connection import Connection
-from .live import read_live
-from .merge import for_create, merged
-from .model import FOLDER, Item, ItemPath
-from .plan import CREATE, DELETE, DISABLE, DRIFTED, REMOVALS, REPLACE, UPDATE, Change, Plan
-from .xmltree import is_saved, parse
+from .model import FOLDER, ItemPath
+from .plan import (
+    CREATE,
+    DELETE,
+    DISABLE,
+    DRIFTED,
+    FOREIGN,
+    REMOVALS,
+    REPLACE,
+    UNCHANGED,
+    UPDATE,
+    Change,
+    Plan,
+)
+from .transport import Unreachable
+
+WORDS = {
+    CREATE: "created",
+    UPDATE: "updated",
+    REPLACE: "replaced",
+    DELETE: "deleted",
+    DISABLE: "disabled",
+    UNCHANGED: "marked anew",
+}
+"""What a change is called when it is done."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +52,7 @@ class Options:
     """How far to go.
 
     :ivar workers: requests at a time
-    :ivar limit: how many jobs and views to change at most; the next run goes on. Folders do not count
+    :ivar limit: how many changes to make at most; the next run goes on. New folders and marks do not count
     :ivar prune: take away what is ours and wanted no more
     :ivar max_deletes: how many items that may be; more is refused before anything is changed
     """
@@ -42,7 +65,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of one change. ``what`` is the reason when it is not ``ok``, else a remark or empty."""
+    """What came of one change. ``what`` is the reason when it is not ``ok``, else empty."""
 
     path: ItemPath
     action: str
@@ -55,246 +78,238 @@ class Done:
 
 
 def apply(plan: Plan, connection: Connection, progress: Progress, options: Options) -> tuple[Done, ...]:
-    """Carry out ``plan``; one failure does not stop the rest, but what is inside a folder that failed is left out.
+    """Carry out ``plan``, and say of each change what came of it, in the plan's order.
+
+    One failure does not stop the rest, but what is inside a folder that could not be made is left out.
 
     :raises UsageError: more is to be deleted than may be, or nothing may be deleted in this run; nothing was changed
-    :raises ServerError: the root folder cannot be written
+    :raises ServerError: the root folder cannot be written, and nothing was changed; or Jenkins went away, or knows
+        this user no more, and the next run goes on
+    :raises KeyboardInterrupt: no request is sent any more, and those under way have ended
     """
     goes = _removals(plan, options)
-    changes = [each for each in plan.changes if each.action in (CREATE, UPDATE, DRIFTED) or each.refresh]
-    folders = [each for each in changes if each.kind == FOLDER]
-    others = [each for each in changes if each.kind != FOLDER][: options.limit]
-    if not changes and not goes:
-        return ()
-    work = _Work(plan, connection)
-    done: list[Done] = []
-    with progress.step("Apply", len(folders) + len(others) + len(goes)) as step:
-
-        def told(one: Done) -> None:
-            done.append(one)
-            step.advance(len(done))
-            if not one.ok:
-                progress.warn(f"{one.name}: {one.what}")
-            else:
-                progress.detail(f"{one.action} {one.name}")
-
-        depth = len(plan.root)
-        for change in (each for each in folders if len(each.path) <= depth):
-            told(work.one(change))
-        if all(one.ok for one in done):
-            work.begin()
-        with ThreadPoolExecutor(options.workers) as pool:
-            rest = sorted((each for each in folders if len(each.path) > depth), key=lambda each: len(each.path))
-            for _, level in groupby(rest, key=lambda each: len(each.path)):
-                _run(pool, [_bind(work.one, change) for change in level], told)
-            _run(pool, [_bind(work.one, change) for change in others], told)
-            for _, level in groupby(goes, key=lambda each: -len(each.path)):
-                _run(pool, [_bind(work.remove, change) for change in level], told)
-        failed = sum(not one.ok for one in done)
-        if failed == 0:
-            work.end()
-        step.done(_outcome(done))
-    return tuple(done)
-
-
-def _outcome(done: Sequence[Done]) -> str:
-    words = [
-        (CREATE, "created"),
-        (UPDATE, "updated"),
-        (REPLACE, "replaced"),
-        (DELETE, "deleted"),
-        (DISABLE, "disabled"),
+    makes = [
+        each
+        for each in plan.changes
+        if each.action in (CREATE, UPDATE, DRIFTED)
+        or each.refresh
+        or (options.prune and plan.complete and each.action == REPLACE and _is_new_folder(each))
     ]
-    counts = [(sum(one.ok and one.action == action for one in done), word) for action, word in words]
-    failed = sum(not one.ok for one in done)
-    parts = [f"{count} {word}" for count, word in counts if count]
-    return ", ".join([*parts, *([f"{failed} failed"] if failed else [])]) or "marks written"
+    todo, is_part = _limited([*makes, *goes], options.limit)
+    changes = Changes(plan, connection)
+    is_part = is_part or plan.filtered
+    if not todo:
+        return ()
+    with progress.step("Apply", len(todo)) as step:
+        run = _Run(plan, changes, connection, progress, step, options.workers)
+        done = run.all(todo)
+        failed = sum(not one.ok for one in done)
+        if failed:
+            progress.info(f"{failed} failed: the next run looks at every item again")
+        elif not (changes.was_interrupted and is_part):
+            changes.end()
+        step.done(run.summary())
+    return done
+
+
+def _root(plan: Plan) -> Change | None:
+    return next((each for each in plan.changes if each.path == plan.root and not each.is_view), None)
 
 
 def _removals(plan: Plan, options: Options) -> list[Change]:
-    """What is to go, children first.
+    """What is to go, children first; nothing while a provider of sources did not answer.
 
     :raises UsageError: it may not
     """
-    if not options.prune:
-        return []
-    if plan.filtered:
+    if options.prune and plan.filtered:
         raise UsageError("a filtered run never deletes", hint="Leave out --only, or --prune")
-    if not plan.complete:
-        raise UsageError("discovery was not complete, so nothing may be deleted", hint="Mend it, or leave out --prune")
+    if not options.prune or not plan.complete:
+        return []
     goes = sorted(plan.of(*REMOVALS), key=lambda each: (-len(each.path), each.path))
     if len(goes) > options.max_deletes:
         raise UsageError(
             f"{len(goes)} items would be deleted, and at most {options.max_deletes} may be",
             hint="Look at the plan; if it is right, raise --max-deletes",
         )
-    return goes
+    return [each for each in goes if not _is_new_folder(each)]
 
 
-def _bind(action: Callable[[Change], Done], change: Change) -> Callable[[], Done]:
-    return lambda: action(change)
+def _limited(todo: list[Change], limit: int | None) -> tuple[list[Change], bool]:
+    """The first changes and the new folders around them, and whether that is not all."""
+    new_folders = [each for each in todo if each.action == CREATE and each.kind == FOLDER]
+    free = {*map(id, new_folders), *(id(each) for each in todo if each.action == UNCHANGED)}
+    counted = [each for each in todo if id(each) not in free]
+    if limit is None or len(counted) <= limit:
+        return todo, False
+    around = {each.path[:length] for each in counted[:limit] for length in range(1, len(each.path))}
+    taken = {*map(id, counted[:limit]), *(id(each) for each in new_folders if each.path in around)}
+    return [each for each in todo if id(each) in taken], True
 
 
-def _run(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], Done]], told: Callable[[Done], None]) -> None:
-    """Run tasks beside each other. An interrupt starts no more of them; those that run end."""
-    futures: list[Future[Done]] = [pool.submit(task) for task in tasks]
-    try:
-        for future in as_completed(futures):
-            told(future.result())
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
+def _is_new_folder(change: Change) -> bool:
+    """Whether what belongs in it has to wait: a folder that is made, or takes the place of something else."""
+    return change.action in (CREATE, REPLACE) and change.kind == FOLDER
 
 
-class _Work:
-    """The single changes of one run."""
+@dataclass(frozen=True)
+class _Made:
+    """A folder is there now."""
 
-    def __init__(self, plan: Plan, connection: Connection) -> None:
-        self.plan = plan
-        self.connection = connection
-        self.failed: set[ItemPath] = set()
-        root = next((each for each in plan.changes if each.path == plan.root and not each.is_view), None)
-        self.root_text = root.live.description if root and root.live else ""
-        """The root folder's description, as far as we know."""
+    path: ItemPath
 
-    # The run as a whole
 
-    def begin(self) -> None:
-        """Say in the root folder that a run is under way."""
-        self._say_in_root(applying=True)
+Event = _Made | tuple[Change, Done] | BaseException
 
-    def end(self) -> None:
-        """Say that it ended well."""
-        self._say_in_root(applying=False)
 
-    def _say_in_root(self, *, applying: bool) -> None:
-        if (own := mark.of(self.root_text, self.plan.owner)) is None:
-            return  # somebody else's folder, which is used as it is
-        words = own.words | {mark.APPLYING} if applying else own.words - {mark.APPLYING}
-        if words != own.words:
-            self.root_text = mark.put(self.root_text, replace(own, words=words))
-            self.connection.describe(self.plan.root, self.root_text)
+class _Run:
+    """One run. Its threads report to the one that called :func:`apply`, which alone keeps the books."""
 
-    # One item
+    def __init__(
+        self, plan: Plan, changes: Changes, connection: Connection, progress: Progress, step: Step, threads: int
+    ) -> None:
+        self._plan = plan
+        self._changes = changes
+        self._connection = connection
+        self._progress = progress
+        self._step = step
+        self._threads = threads
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._done: dict[int, Done] = {}
+        self._counts: Counter[str] = Counter()
+        self._absent: dict[ItemPath, str] = {}
+        """Folders that there are not and will not be, and why."""
 
-    def one(self, change: Change) -> Done:
-        """Create, update or mark."""
-        action = UPDATE if change.action == DRIFTED else change.action
-        if any(change.path[:length] in self.failed for length in range(1, len(change.path))):
-            return Done(change.path, action, False, "left out: the folder around it failed")
-        assert change.item is not None
-        try:
-            what = self._create(change, change.item) if action == CREATE else self._update(change, change.item)
-        except AmiError as error:
-            self.failed.add(change.path)
-            return Done(change.path, action, False, error.line())
-        if what:
-            self.failed.add(change.path)
-        return Done(change.path, action, not what, what)
+    def all(self, todo: Sequence[Change]) -> tuple[Done, ...]:
+        root = _root(self._plan)
+        if root is not None and root.action == FOREIGN:
+            raise ServerError(f"{root.name} is no folder", where=self._connection.url, hint="Name another root folder")
+        if root is None or root.action != CREATE:
+            self._changes.begin()
+        goes = [each for each in todo if each.action in REMOVALS and not _is_new_folder(each)]
+        makes = [each for each in todo if each.action not in REMOVALS or _is_new_folder(each)]
+        replaced = {each.path for each in makes if each.action == REPLACE}
+        for change in self._plan.of(REPLACE):
+            if change.kind == FOLDER and change.path not in replaced:
+                self._absent[change.path] = f"{change.name} is replaced only with --prune"
+        self._make([each for each in makes if not each.is_view], self._tell_quiet)
+        self._make([each for each in makes if each.is_view])
+        for _, level in groupby(goes, key=lambda each: len(each.path)):
+            self._work(list(level), {})
+        return tuple(self._done[id(each)] for each in todo)
 
-    def _create(self, change: Change, item: Item) -> str:
-        view = change.is_view
-        self.connection.create(item.path, item.xml if view else for_create(item.xml), view=view)
-        if item.path == self.plan.root:
-            self.root_text = parse(item.xml).findtext("description") or ""
-        return self._confirm(change, item)
+    def summary(self) -> str:
+        counts = [(self._counts[word], word) for word in (*WORDS.values(), "failed")]
+        return ", ".join(f"{count} {word}" for count, word in counts if count)
 
-    def _confirm(self, change: Change, item: Item) -> str:
-        """What Jenkins did not understand, empty when all is well. An item that is not right gets no valid mark."""
-        view = change.is_view
-        text = self.connection.config(item.path, view=view)
-        if text is None:
-            return "Jenkins does not show it"
-        if not view and not is_saved(text):
-            self.connection.describe(item.path, parse(text).findtext("description") or "")
-            text = self.connection.config(item.path) or ""
-        missed = understood(item.xml, text) if change.action == CREATE else self._missed(item, text)
-        if missed:
-            present = parse(text).findtext("description") or ""
-            own = mark.of(present, self.plan.owner) or mark.Mark(self.plan.owner, mark.UNPROVED)
-            if view:
-                self.connection.update(item.path, item.xml.replace(item.digest, mark.UNPROVED), view=True)
+    def _make(self, makes: Sequence[Change], beside: Callable[[], None] | None = None) -> None:
+        """Carry out changes, each as soon as the folder around it is there."""
+        folders = {each.path for each in makes if _is_new_folder(each)}
+        waiting: dict[ItemPath, list[Change]] = defaultdict(list)
+        ready = []
+        for change in makes:
+            around = [change.path[:length] for length in range(len(change.path) - 1, 0, -1)]
+            parent = next((path for path in around if path in folders), None)
+            absent = next((path for path in around if path in self._absent), None)
+            if absent is not None:
+                self._leave_out(change, self._absent[absent])
+            elif parent is not None:
+                waiting[parent].append(change)
             else:
-                self.connection.describe(item.path, mark.put(present, replace(own, digest=mark.UNPROVED)))
-        return "; ".join(missed)
+                ready.append(change)
+        self._work(ready, waiting, beside)
 
-    def _missed(self, item: Item, text: str) -> tuple[str, ...]:
-        """What is missing after an update: others own parts of the item, so it is compared as a plan does."""
-        return understood(item.xml, text) if difference(item.xml, text, self.plan.preserve) else ()
+    def _work(
+        self,
+        ready: Sequence[Change],
+        waiting: dict[ItemPath, list[Change]],
+        beside: Callable[[], None] | None = None,
+    ) -> None:
+        """Carry out what is ready, and what waits for a folder once that is made."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            try:
+                if beside is not None:
+                    pool.submit(beside)
+                under_way = len(ready)
+                for change in ready:
+                    pool.submit(self._one, change)
+                while under_way:
+                    event = self._events.get()
+                    if isinstance(event, BaseException):
+                        raise event
+                    if isinstance(event, _Made):
+                        freed = waiting.pop(event.path, [])
+                        under_way += len(freed)
+                        for change in freed:
+                            pool.submit(self._one, change)
+                    else:
+                        under_way -= 1
+                        self._tell(*event)
+                        self._leave_out_inside(event[0].path, waiting)
+            except BaseException:
+                self._connection.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
 
-    def _update(self, change: Change, item: Item) -> str:
-        text = self.connection.config(item.path, view=change.is_view)
-        if text is None:
-            return self._create(change, item)
-        if change.is_view:
-            self.connection.update(item.path, item.xml, view=True)
-            return self._confirm(change, item)
-        if is_saved(text) and _may_have_unsaved_notes(text):
-            self.connection.describe(item.path, parse(text).findtext("description") or "")
-            text = self.connection.config(item.path) or text
-        own = mark.of(parse(text).findtext("description") or "", self.plan.owner)
-        if own is None and change.live is not None and mark.of(change.live.description, self.plan.owner) is not None:
-            raise ServerError("it was taken over by somebody since the plan", where=self.connection.url)
-        if difference(item.xml, text, self.plan.preserve):
-            self.connection.update(item.path, merged(item.xml, text, self.plan.preserve))
-        words = (own.words if own else frozenset()) - {mark.DISABLED}
-        if item.path == self.plan.root and own is None:
-            words |= {mark.ADOPTED}
-        if own is not None and mark.DISABLED in own.words:
-            self.connection.enable(item.path)
-        self._write_mark(item, text, words)
-        return self._confirm(change, item)
+    # In a thread of the pool
 
-    def _write_mark(self, item: Item, text: str, words: frozenset[str]) -> None:
-        """Set the description: ours, or where the words are somebody's, those with our mark. This saves the item."""
-        own = mark.Mark(self.plan.owner, item.digest, words)
-        present = parse(text).findtext("description") or ""
-        marks = mark.read(present)
-        foreign_words = len(marks) > 1 or bool(words & {mark.ADOPTED})
-        ours = parse(item.xml).findtext("description") or ""
-        wanted = mark.put(present if foreign_words else ours, own)
-        if item.path == self.plan.root:
-            self.root_text = wanted
-        self.connection.describe(item.path, wanted)
-
-    def remove(self, change: Change) -> Done:
-        """Delete, disable or replace, after another look at whose it is."""
+    def _one(self, change: Change) -> None:
+        action = UPDATE if change.action == DRIFTED else change.action
         try:
-            return Done(change.path, change.action, True, self._remove(change))
+            what = self._carry_out(change)
+            self._events.put((change, Done(change.path, action, not what, what)))
         except AmiError as error:
-            return Done(change.path, change.action, False, error.line())
+            is_general = isinstance(error, Unreachable) or (isinstance(error, ServerError) and error.status == 401)
+            self._events.put(error if is_general else (change, Done(change.path, action, False, error.line())))
+        except BaseException as error:
+            self._events.put(error)
 
-    def _remove(self, change: Change) -> str:
-        view = change.is_view
-        text = self.connection.config(change.path, view=view)
-        if text is None:
-            return "was gone"
-        present = parse(text).findtext("description") or ""
-        own = mark.of(present, self.plan.owner)
-        if own is None:
-            raise ServerError("it is not ours any more: left alone", where=self.connection.url)
-        if change.action == DISABLE:
-            self.connection.describe(change.path, mark.put(present, replace(own, words=own.words | {mark.DISABLED})))
-            self.connection.disable(change.path)
-            return ""
-        if change.kind == FOLDER:
-            inside = [path for path in read_live(self.connection, change.path, 1).items if path != change.path]
-            if inside:
-                raise ServerError(
-                    f"it holds {'/'.join(inside[0])} since the plan: left alone", where=self.connection.url
-                )
-        self.connection.delete(change.path, view=view)
-        if change.action == REPLACE:
-            assert change.item is not None
-            created = self.one(replace(change, action=CREATE))
-            if not created.ok:
-                raise InputError(created.what)
-        return ""
+    def _carry_out(self, change: Change) -> str:
+        def made() -> None:
+            if change.kind == FOLDER:
+                self._events.put(_Made(change.path))
 
+        if change.action in REMOVALS:
+            return self._changes.remove(change, made)
+        assert change.item is not None
+        if change.action == CREATE:
+            return self._changes.create(change, change.item, made)
+        return self._changes.update(change, change.item)
 
-def _may_have_unsaved_notes(text: str) -> bool:
-    """Whether Jenkins may know of a Jenkinsfile's properties what it has not saved yet: after the first build with
-    ``properties(…)`` it shows an empty ``<actions>`` (recorded); sending that back would lose them."""
-    actions = parse(text).find("actions")
-    return actions is not None and not len(actions)
+    def _tell_quiet(self) -> None:
+        with suppress(ServerError):
+            if self._connection.is_quiet():
+                self._progress.info("Jenkins is about to shut down: jobs are made all the same, builds wait")
+
+    # What came of it
+
+    def _tell(self, change: Change, done: Done) -> None:
+        self._done[id(change)] = done
+        self._counts[WORDS[done.action] if done.ok else "failed"] += 1
+        self._step.status(self.summary())
+        self._step.advance(len(self._done))
+        if done.ok:
+            self._progress.detail(f"{WORDS[done.action]} {done.name}")
+        else:
+            self._progress.warn(f"{done.name}: {done.what}")
+
+    def _leave_out(self, change: Change, why: str) -> None:
+        done = Done(change.path, change.action, False, f"left out: {why}")
+        self._done[id(change)] = done
+        self._counts["failed"] += 1
+        self._progress.detail(f"{done.name}: {done.what}")
+
+    def _leave_out_inside(self, path: ItemPath, waiting: dict[ItemPath, list[Change]]) -> None:
+        """What still waits for a folder that is done with was waiting in vain.
+
+        :raises ServerError: that folder is the root, or around it: there is nothing more to do
+        """
+        left = waiting.pop(path, None)
+        if left is None:
+            return
+        if self._plan.root[: len(path)] == path:
+            raise ServerError(f"nothing can be made without {'/'.join(path)}", where=self._connection.url)
+        why = f"{'/'.join(path)} failed"
+        self._absent[path] = why
+        for change in left:
+            self._leave_out(change, why)
+            self._leave_out_inside(change.path, waiting)

@@ -1,45 +1,56 @@
 """A Jenkins over HTTP: what plan and apply ask of it, each with one clear error.
 
-python-jenkins answers who we are, its version and plugins; items, views and their config.xml are asked for here, since
-python-jenkins makes three requests to create a job. A password needs a crumb of its session, an API token does not.
+python-jenkins reads version and plugins; items, views and their config.xml are asked for here, since python-jenkins
+makes three requests to create a job. A request that may be sent twice is, when its answer was lost; a Jenkins that
+starts is waited for. An API token needs no crumb; a password does, and that shows when Jenkins refuses.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from ..credentials import Credentials
-from ..errors import ServerError
+from ..errors import InputError, ServerError
+from ..progress import duration
 from .model import ItemPath
-from .refusals import is_starting, lacks_crumb, refusal
+from .refusals import SIGN_IN, is_sign_in, is_starting, lacks_crumb, no_jenkins, refusal
 from .transport import Answer, Lost, Transport, Unreachable
+from .xmltree import parse
 
 _XML = {"Content-Type": "text/xml; charset=utf-8"}
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-_BUSY = (502, 503, 504)
-"""A proxy before Jenkins speaks, or Jenkins on its way up: nothing was done."""
-_PAUSE = 0.5
-"""Seconds before a second try; each further one waits twice as long, up to 5."""
+_PAUSE, _LONGEST = 0.25, 2.0
+"""Seconds before a second try, which double with each further one, and how many at most."""
 _TRIES = 4
+"""How often a request is sent whose answer is lost."""
+_UNKNOWN = 30.0
+"""Seconds to wait for a Jenkins that has not answered yet: a process that starts listens by then, a wrong port never
+does."""
 
 Warn = Callable[[str], None]
+
+
+class Stopped(ServerError):
+    """Not sent: the run was stopped."""
 
 
 class Connection:
     """One Jenkins. All methods may be called from many threads.
 
     :param credentials: a user with an API token (or a password); ``None`` is anonymous
+    :param ca: certificates to trust instead of the system's
     :param timeout: seconds to connect, and to wait for an answer
     :param workers: how many requests there may be at a time
     :param wait: seconds to wait for a Jenkins that starts
-    :param warn: told once when it waits
+    :param warn: told when it begins to wait
+    :raises InputError: the URL, the credentials or the certificates cannot be used
     :raises ServerError: from every method, when Jenkins refuses or cannot be reached
     """
 
@@ -57,30 +68,42 @@ class Connection:
         self.url = url.rstrip("/")
         self.requests = 0
         self._transport = Transport(self.url, ca, timeout, workers)
-        self._credentials = credentials
+        self._user = credentials.user if credentials else ""
         self._headers: dict[str, str] = {}
         if credentials is not None:
-            from urllib3 import make_headers
-
-            pair = f"{credentials.user}:{credentials.secret}"
-            self._headers = {name.title(): value for name, value in make_headers(basic_auth=pair).items()}
+            if not credentials.user:
+                raise InputError("Jenkins wants a user with the API token", where=self.url, hint=SIGN_IN)
+            pair = f"{credentials.user}:{credentials.secret}".encode()
+            self._headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         self._crumb: dict[str, str] = {}
         self._wait = wait
         self._warn = warn or (lambda _: None)
-        self._lock = threading.Lock()
-        self._was_there = False
-        self._told = False
+        self._counting, self._renewing = threading.Lock(), threading.Lock()
+        self._stopped = threading.Event()
+        self._is_known = False
+        self._waiting = 0
 
     def close(self) -> None:
         self._transport.close()
 
+    def stop(self) -> None:
+        """Send no more requests; those under way end."""
+        self._stopped.set()
+
     # Items and views
 
     def listing(self, path: ItemPath, depth: int) -> dict[str, Any] | None:
-        """The item at ``path`` with all below it, ``depth`` levels deep; ``None`` when there is none."""
+        """The item at ``path`` with all below it, ``depth`` levels deep; ``None`` when there is none.
+
+        A level that was not asked for is missing without a sign.
+        """
         query = urlencode({"tree": _tree(depth)})
         answer = self._ask("GET", f"{_url(path)}/api/json?{query}", f"list {_name(path)}", missing=True)
-        return None if answer is None else self._json(answer, "the listing")
+        if answer is not None:
+            return self._json(answer)
+        if not self._is_known:
+            self.whoami()  # a 404 is what a wrong prefix gives, too
+        return None
 
     def config(self, path: ItemPath, *, view: bool = False) -> str | None:
         """The config.xml of an item or view; ``None`` when there is none."""
@@ -88,18 +111,32 @@ class Connection:
         return None if answer is None else answer.text
 
     def create(self, path: ItemPath, xml: str, *, view: bool = False) -> None:
-        """Make an item or a view. When its answer is lost, look whether it is there, and try again only if not."""
-        action = "createView" if view else "createItem"
-        url = f"{_url(path[:-1])}/{action}?{urlencode({'name': path[-1]})}"
-        for attempt in range(_TRIES):
+        """Make an item or a view. When its answer was lost, look whether it is there, and try again only if not.
+
+        :raises ServerError: with status 400, when the name is taken or illegal
+        """
+        query = urlencode({"name": path[-1]})
+        url = f"{_url(path[:-1])}/{'createView' if view else 'createItem'}?{query}"
+        for attempt in range(1, _TRIES + 1):
             try:
                 self._ask("POST", url, f"create {_name(path)}", xml.encode(), _XML, again=False)
                 return
             except Lost:
-                if self.config(path, view=view) is not None:
+                if self._has(path, xml, view=view):
                     return
-                if attempt == _TRIES - 1:
+                if attempt == _TRIES:
                     raise
+            except ServerError as error:
+                # The first try may have come to its end after we had looked.
+                if attempt > 1 and error.status == 400 and self._has(path, xml, view=view):
+                    return
+                raise
+            self._pause(attempt)
+
+    def _has(self, path: ItemPath, xml: str, *, view: bool) -> bool:
+        """Whether it is there as we sent it, going by the description, which holds owner and digest."""
+        there = self.config(path, view=view)
+        return there is not None and parse(there).findtext("description") == parse(xml).findtext("description")
 
     def update(self, path: ItemPath, xml: str, *, view: bool = False) -> None:
         """Replace a config.xml."""
@@ -123,50 +160,46 @@ class Connection:
     # The server
 
     def whoami(self) -> str:
-        """The user's name; ``anonymous`` without credentials. Works on every Jenkins, so it is a good first request."""
-        answer = self._ask("GET", "/whoAmI/api/json", "say who this is")
-        return str(self._json(answer, "an answer")["name"])
+        """The user's name; ``anonymous`` without credentials. Every Jenkins answers that, to anybody."""
+        answer = self._ask("GET", "/whoAmI/api/json", "say who this is", missing=True)
+        if answer is None:
+            raise no_jenkins(self.url, 404)
+        return str(self._json(answer).get("name", ""))
 
     def version(self) -> str:
         return str(self._client().get_version())
 
     def plugins(self) -> dict[str, str] | None:
         """Versions of the active plugins by short name; ``None`` when this user may not see them."""
-        from jenkins import JenkinsException
-
         try:
-            found = self._client().get_plugins_info(depth=1)
+            found = self._client().get_plugins(depth=1)
         except ServerError as error:
             if error.status in (403, 404):
                 return None
             raise
-        except JenkinsException:
-            return None
-        return {each["shortName"]: str(each["version"]) for each in found if each.get("active", True)}
+        return {each["shortName"]: str(each["version"]) for each in found.values() if each["active"]}
 
     def is_quiet(self) -> bool:
         """Whether it is about to shut down: everything works, but builds wait."""
         answer = self._ask("GET", "/api/json?tree=quietingDown", "say whether it is quiet")
-        return bool(self._json(answer, "an answer").get("quietingDown"))
+        assert answer is not None
+        return bool(self._json(answer).get("quietingDown"))
 
     def _client(self) -> Any:
-        """python-jenkins, with its requests sent by our transport."""
+        """python-jenkins, with its requests sent from here."""
         import jenkins
         import requests
 
-        outer = self
+        ask, url = self._ask, self.url
 
         class Client(jenkins.Jenkins):  # type: ignore[misc]
             def _request(self, req: Any, *_: object) -> Any:
-                prepared = requests.Session().prepare_request(req)
-                path = str(prepared.url).removeprefix(outer.url)
-                answer = outer._ask(str(prepared.method), path, "answer")
+                prepared = req.prepare()
+                answer = ask(prepared.method, prepared.url.removeprefix(url), "tell about itself")
                 assert answer is not None
                 response = requests.Response()
-                response.status_code = answer.status
-                response._content = answer.data
-                response.headers.update(dict(answer.headers))
-                response.request = prepared
+                response.status_code, response._content = answer.status, answer.data
+                response.headers.update(answer.headers.items())
                 return response
 
         client = Client(self.url)
@@ -192,85 +225,103 @@ class Connection:
         :param missing: a 404 is an answer: ``None``
         :param again: whether it may be sent a second time when its answer was lost
         """
-        deadline = time.monotonic() + self._wait
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                answer = self._send(method, path, body, headers or {})
-            except Unreachable:
-                if not self._was_there or time.monotonic() > deadline:
-                    raise
-                self._tell()
-            except Lost:
-                if not again or tries >= _TRIES:
-                    raise
-            else:
-                text = answer.text if answer.status >= 400 else ""
-                if is_starting(answer.status, text):
-                    if time.monotonic() > deadline:
-                        what = f"Jenkins is still starting after {self._wait:.0f} s"
-                        raise ServerError(what, where=self.url, status=answer.status)
-                    self._tell()
-                elif lacks_crumb(answer.status, text) and tries < _TRIES and self._credentials is not None:
-                    self._get_crumb()
+        started = time.monotonic()
+        tries = crumbs = 0
+        is_waiting = False
+        try:
+            while True:
+                tries += 1
+                crumb = self._crumb
+                try:
+                    answer = self._send(method, path, body, {**self._headers, **crumb, **(headers or {})})
+                except Unreachable as error:
+                    if not (self._is_known or error.is_refused) or self._is_late(started):
+                        raise
+                except Lost:
+                    if not again or tries >= _TRIES:
+                        raise
+                    self._pause(tries)
                     continue
-                elif answer.status in _BUSY and tries < _TRIES:
-                    pass
                 else:
-                    return self._final(answer, action, missing=missing)
-            time.sleep(min(_PAUSE * 2 ** min(tries - 1, 8), 5.0))
+                    text = answer.text if answer.status >= 400 else ""
+                    if lacks_crumb(answer.status, text) and crumbs < 2:
+                        crumbs += 1
+                        self._renew_crumb(crumb, action)
+                        continue
+                    if answer.status not in (502, 503, 504):
+                        return self._final(method, answer, action, missing=missing)
+                    if answer.status != 503 and not again:
+                        what = f"Jenkins gave no answer: its proxy says {answer.status}"
+                        raise Lost(what, where=self.url, status=answer.status)
+                    self._is_known |= is_starting(answer.status, text)
+                    if self._is_late(started):
+                        what = f"Jenkins is not there yet after {duration(time.monotonic() - started)}"
+                        hint = "Look at its log; --wait makes this wait longer"
+                        raise Unreachable(what, where=self.url, hint=hint, status=answer.status)
+                is_waiting = is_waiting or self._begin_to_wait()
+                self._pause(tries)
+        finally:
+            if is_waiting:
+                with self._counting:
+                    self._waiting -= 1
 
     def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        self.requests += 1
-        return self._transport.send(method, path, body, {**self._headers, **self._crumb, **headers})
-
-    def _final(self, answer: Answer, action: str, *, missing: bool) -> Answer | None:
-        if answer.status < 300 or (answer.status in (302, 303) and not _is_login(answer)):
-            self._was_there = True
-            return answer
-        if answer.status == 404 and missing and (self._was_there or answer.headers.get("X-Jenkins")):
-            self._was_there = True
-            return None
-        signed_in = self._credentials is not None
-        raise refusal(action, self.url, answer.status, answer.headers, answer.text, signed_in=signed_in)
-
-    def _get_crumb(self) -> None:
-        with self._lock:
-            answer = self._transport.send("GET", "/crumbIssuer/api/json", None, self._headers)
+        if self._stopped.is_set():
+            raise Stopped("the run was stopped", where=self.url)
+        with self._counting:
             self.requests += 1
-            if answer.status == 200:
-                with suppress(ValueError, KeyError):
-                    found = json.loads(answer.data)
-                    cookie = answer.headers.get("Set-Cookie", "").partition(";")[0]
-                    self._crumb = {found["crumbRequestField"]: found["crumb"]} | ({"Cookie": cookie} if cookie else {})
+        return self._transport.send(method, path, body, headers)
 
-    def _tell(self) -> None:
-        with self._lock:
-            told, self._told = self._told, True
-        if not told:
-            self._warn(f"Jenkins is starting: waiting for it, up to {self._wait:.0f} s")
+    def _pause(self, tries: int) -> None:
+        self._stopped.wait(min(_PAUSE * 2 ** min(tries - 1, 8), _LONGEST))
 
-    def _json(self, answer: Answer | None, what: str) -> dict[str, Any]:
-        assert answer is not None
+    def _limit(self) -> float:
+        return self._wait if self._is_known else min(self._wait, _UNKNOWN)
+
+    def _is_late(self, started: float) -> bool:
+        return time.monotonic() - started >= self._limit()
+
+    def _begin_to_wait(self) -> bool:
+        """Tell it, if no other request waits already."""
+        with self._counting:
+            self._waiting += 1
+            is_first = self._waiting == 1
+        if is_first:
+            self._warn(f"Jenkins is starting; waiting up to {duration(self._limit())}")
+        return True
+
+    def _final(self, method: str, answer: Answer, action: str, *, missing: bool) -> Answer | None:
+        location = answer.headers.get("Location", "")
+        done = answer.status < 300 or (
+            method == "POST" and answer.status in (302, 303) and not is_sign_in(answer.status, location)
+        )
+        if done:
+            return answer
+        if answer.status == 404 and missing:
+            return None
+        raise refusal(action, self.url, answer.status, answer.headers, answer.text, user=self._user)
+
+    def _renew_crumb(self, used: Mapping[str, str], action: str) -> None:
+        """Get a crumb and the cookie of its session, unless another thread just did."""
+        with self._renewing:
+            if self._crumb is not used:
+                return
+            answer = self._ask("GET", "/crumbIssuer/api/json", action, missing=True)
+            if answer is None:
+                return
+            found = self._json(answer)
+            cookies = [each.partition(";")[0] for each in answer.headers.get_all("Set-Cookie") or []]
+            self._crumb = {str(found["crumbRequestField"]): str(found["crumb"]), "Cookie": "; ".join(cookies)}
+
+    def _json(self, answer: Answer) -> dict[str, Any]:
         try:
             data = json.loads(answer.data)
         except ValueError:
             data = None
         if not isinstance(data, dict):
-            raise ServerError(
-                f"{what} is not JSON: this is no Jenkins",
-                where=self.url,
-                hint="Check the URL: it must be Jenkins' own, with its prefix, and no login page before it",
-                status=answer.status,
-            )
+            raise no_jenkins(self.url)
+        self._is_known = True
         return data
-
-
-def _is_login(answer: Answer) -> bool:
-    """Whether a redirect leads to a page to sign in, which a security realm or a proxy in front may answer with."""
-    location = answer.headers.get("Location", "")
-    return any(word in location for word in ("/login", "/securityRealm", "oauth", "saml", "openid"))
 
 
 def _url(path: ItemPath, view: bool = False) -> str:
@@ -281,13 +332,13 @@ def _url(path: ItemPath, view: bool = False) -> str:
 
 
 def _name(path: ItemPath) -> str:
-    return "/".join(path) or "the top"
+    return "/".join(path) or "its items"
 
 
 def _tree(depth: int) -> str:
-    """What a listing asks of each item: a level that is not asked for is missing without a sign."""
-    fields = "name,description,views[name,description]"
+    """What a listing asks of each item."""
+    fields = "name,description"
     tree = fields
     for _ in range(depth):
-        tree = f"{fields},jobs[{tree}]"
+        tree = f"{fields},views[{fields}],jobs[{tree}]"
     return tree

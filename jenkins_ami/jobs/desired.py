@@ -71,7 +71,11 @@ def desired(
     findings += [finding for one in discovery.broken for finding in one.findings]
     items = [*making.around(), *_sorted(making, usable, links, findings)]
     result = Desired(
-        config.owner, config.folder, tuple(items), tuple(sorted(set(kept))), complete=not discovery.failures
+        config.owner,
+        config.folder,
+        tuple(items),
+        tuple(sorted(set(kept))),
+        complete=not discovery.failures and bool(config.providers),
     )
     return result, tuple(findings)
 

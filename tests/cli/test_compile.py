@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 YML = "cloudinit/10_a.yml"
 
 
@@ -88,3 +90,34 @@ def test_paths_may_be_relative_for_compile_sh_as_well(make_source, cli, tmp_path
     assert cli("compile", "source", "out") == 0
     assert cli("compile", "source", "source/out") == 0
     assert (tmp_path / "out" / "compile.json").read_bytes() == (tmp_path / "source/out/compile.json").read_bytes()
+
+
+def test_a_version_given_is_the_images_everywhere(make_source, cli, tmp_path):
+    files = {
+        "script/compile.sh": '#!/bin/sh\necho "A=$AMI_VERSION"\necho "B=$VERSION"\n',
+        "cloudinit/20_a.yml.j2": "#cloud-config\nwrite_files:\n  - {path: /etc/v, content: 'v{{ version }}'}\n",
+    }
+    source = make_source(files)
+    before = (source / "ami.env").read_bytes()
+    assert cli("compile", source, tmp_path / "out", "--version", "7.2.rc1") == 0, cli.err
+    assert json.loads((tmp_path / "out" / "compile.json").read_text())["version"] == "7.2.rc1"
+    assert (tmp_path / "out" / "vars.env").read_text() == "A=7.2.rc1\nB=7.2.rc1\n"
+    assert "content: v7.2.rc1" in (tmp_path / "out" / "cloud-config.yaml").read_text()
+    assert cli.out.startswith("test 7.2.rc1 compiled into ")
+    assert (source / "ami.env").read_bytes() == before
+
+
+def test_a_version_given_is_no_part_of_the_sources_digest(make_source, cli, tmp_path):
+    source = make_source()
+    assert cli("compile", source, tmp_path / "a") == 0
+    assert cli("compile", source, tmp_path / "b", "--version", "7") == 0
+    first, second = (json.loads((tmp_path / name / "compile.json").read_text()) for name in "ab")
+    assert (first.pop("version"), second.pop("version")) == ("1.0", "7")
+    assert first == second
+
+
+@pytest.mark.parametrize("version", ["", "v1", "1.", "1..2", "1 2", "1/2"])
+def test_a_version_that_ami_env_could_not_have_is_refused(make_source, cli, tmp_path, version):
+    assert cli("compile", make_source(), tmp_path / "out", f"--version={version}") == 1
+    assert cli.error == f"--version: '{version}' is no version. Write numbers with dots, like 1.4.0."
+    assert not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -21,6 +22,8 @@ ROOT = HERE.parent.parent
 VARS = ROOT / "vars"
 COMMIT = "5eed" * 10
 SECRET = "s3cr3t"
+OTHER = "of $HOME"
+"""The folder of a build's other repository: Jenkins expands variables in its URL, as long as it is not encoded."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Scenario:
     :ivar agents: variables on some agents, by label; ``ami-compile`` and ``ami-build`` are always there
     :ivar commands: what is on the agents' PATH beside the system's: a name and the words it runs
     :ivar repository: files of the repository that the Jenkinsfile came from: path and text
+    :ivar refs: of another repository, a real one: each ref, and the files of its commit. Its URL is the parameter
+        ``REPOSITORY``
+    :ivar params: the build's parameters
     :ivar abort_at: a text; when the build's log says it, somebody aborts the build
     :ivar minute: seconds that one minute of ``timeout`` takes
     """
@@ -40,6 +46,8 @@ class Scenario:
     agents: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     commands: Mapping[str, tuple[str | Path, ...]] = field(default_factory=dict)
     repository: Mapping[str, str] = field(default_factory=lambda: {"ami.env": "NAME=minimal\n"})
+    refs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    params: Mapping[str, str | bool] = field(default_factory=dict)
     abort_at: str | None = None
     minute: float = 60
 
@@ -80,6 +88,10 @@ class Build:
     def calls(self) -> list[dict[str, Any]]:
         """Each call of the fake command: ``argv``, ``agent``, ``aws`` (AWS variables), ``files`` (in its folder)."""
         return _json_lines(self.home / "calls.jsonl")
+
+    def commit(self, ref: str) -> str:
+        """The id of a ref's commit in the other repository."""
+        return run(["git", "-C", self.home / OTHER, "rev-parse", ref]).stdout.strip()
 
     @property
     def commands(self) -> list[str]:
@@ -123,6 +135,9 @@ def _prepare(home: Path, scenario: Scenario) -> Path:
         path = home / "repository" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    params = dict(scenario.params)
+    if scenario.refs:
+        params["REPOSITORY"] = _make_repository(home / OTHER, scenario.refs)
     tools = home / "bin"
     tools.mkdir()
     for name, words in {"jenkins-ami": (sys.executable, HERE / "fake_cli.py"), **scenario.commands}.items():
@@ -142,14 +157,35 @@ def _prepare(home: Path, scenario: Scenario) -> Path:
         "repository": str(home / "repository"),
         "commit": COMMIT,
         "agents": {label: {**common, **scenario.env, **own} for label, own in agents.items()},
-        "credentials": {"cloud": {"access": "AKIDEXAMPLE", "secret": SECRET}},
-        "params": {},
+        "credentials": {
+            "cloud": {"binding": "AmazonWebServicesCredentialsBinding", "name": "AKIDEXAMPLE", "secret": SECRET},
+            "jenkins-ami": {"binding": "usernamePassword", "name": "seed", "secret": SECRET},
+        },
+        "params": params,
         "abortAt": scenario.abort_at,
         "minute": scenario.minute,
     }
     path = home / "spec.json"
     path.write_text(json.dumps(spec))
     return path
+
+
+def _make_repository(folder: Path, refs: Mapping[str, Mapping[str, str]]) -> str:
+    """A Git repository with one commit for each ref; returns its URL, with all but ``$`` encoded."""
+    folder.mkdir()
+    git = ["git", "-C", folder, "-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+    run([*git, "init", "-q"])
+    for ref, files in refs.items():
+        run([*git, "checkout", "-q", "--orphan", "next"])
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        run([*git, "add", "-A"])
+        run([*git, "commit", "-q", "-m", ref])
+        run([*git, "update-ref", ref, "HEAD"])
+        run([*git, "checkout", "-q", "--detach"])
+        run([*git, "branch", "-q", "-D", "next"])
+    return f"file://{quote(str(folder), safe='/$')}"
 
 
 @pytest.fixture(scope="module")

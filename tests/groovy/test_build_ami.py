@@ -23,8 +23,9 @@ BACKSLASH = "\\"
 
 BAD_PARAMETERS = {
     "[sorce: '.']": (
-        "there is no parameter 'sorce'. Did you mean 'source'? Known are: source, environment, local, compileLabel,"
-        " buildLabel, awsCredentialsId, timeout, folder, cli."
+        "there is no parameter 'sorce'. Did you mean 'source'? Known are: source, repository, branch, refspec,"
+        " credentialsId, version, environment, local, compileLabel, buildLabel, reuse, awsCredentialsId, timeout,"
+        " folder, cli."
     ),
     "[BuildLabel: 'x']": "there is no parameter 'BuildLabel'. Did you mean 'buildLabel'? Known are",
     "[region: 'eu-central-1']": "there is no parameter 'region'. Known are",
@@ -33,6 +34,19 @@ BAD_PARAMETERS = {
     "[timeout: 0]": "'timeout' must be a whole number above 0, not '0'.",
     "[source: null]": "'source' must be a text, not 'null'.",
     "[local: true, environment: 'dev']": "'local: true' and 'environment' exclude each other.",
+    "[reuse: 'true']": "'reuse' must be true or false, not 'true'.",
+    "[version: 2]": "'version' must be a text, not '2'.",
+    "[branch: 'x']": "'branch' says what of a 'repository' to take, which is not given.",
+    "[refspec: 'refs/changes/34/1234/2']": "'refspec' says what of a 'repository' to take, which is not given.",
+    "[credentialsId: 'x', repository: '']": "'credentialsId' says what of a 'repository' to take, which is not given.",
+    "[repository: 'x', branch: '']": "'branch' must be the name of a branch, not ''.",
+    "[repository: 'x', branch: '$HOME']": "'branch' must be the name of a branch, not '$HOME'.",
+    "[repository: 'x', branch: 'a b']": "'branch' must be the name of a branch, not 'a b'.",
+    "[repository: 'x', refspec: '--upload-pack=x']": (
+        "'refspec' must be one ref, like refs/changes/34/1234/2, not '--upload-pack=x'."
+    ),
+    "[repository: 'x', refspec: '+refs/a:refs/b']": "'refspec' must be one ref, like refs/changes/34/1234/2",
+    "[repository: 'x', refspec: null]": "'refspec' must be a text, not 'null'.",
     "[folder: '../ami']": "'folder' must be a plain name of letters, digits, '.', '_' and '-', not '../ami'.",
 }
 
@@ -49,6 +63,23 @@ SCENARIOS = {
         repository={"images/web/ami.env": ""},
     ),
     "local": Scenario(LIBRARY + "buildAmi(local: true)"),
+    "of_a_branch": Scenario(
+        LIBRARY + "buildAmi(repository: params.REPOSITORY, source: 'images/web', version: '2.1', reuse: false)",
+        refs={"refs/heads/feature/main": {"images/web/README": ""}, "refs/heads/main": {"images/web/ami.env": ""}},
+    ),
+    "of_a_change": Scenario(
+        LIBRARY
+        + "buildAmi(repository: params.REPOSITORY, refspec: 'refs/changes/34/1234/2', credentialsId: 'jenkins-ami')",
+        refs={"refs/heads/main": {"README": ""}, "refs/changes/34/1234/2": {"ami.env": ""}},
+    ),
+    "of_a_branch_that_is_not_there": Scenario(
+        LIBRARY + "buildAmi(repository: params.REPOSITORY, branch: 'nope')",
+        refs={"refs/heads/main": {"ami.env": ""}},
+    ),
+    "reused": Scenario(LIBRARY + 'def ami = buildAmi(reuse: true)\necho "reused ${ami.reused} ${ami.amiId}"'),
+    "hostile_version": Scenario(
+        LIBRARY + f"buildAmi(version: {json.dumps(HOSTILE).replace('$', BACKSLASH + '$')})",
+    ),
     "hostile": Scenario(
         LIBRARY + f"buildAmi(source: {json.dumps(HOSTILE).replace('$', BACKSLASH + '$')})",
         repository={f"{HOSTILE}/ami.env": ""},
@@ -172,6 +203,53 @@ def test_unknown_credentials_fail_before_anything_is_built(builds: Builds) -> No
 
 def test_local_builds_in_the_agents_own_cloud(builds: Builds) -> None:
     assert builds("local").calls[1]["argv"] == ["build", "compiled", "--local", "-o", "ami"]
+
+
+def test_another_repository_is_cloned_at_its_branch(builds: Builds) -> None:
+    build = builds("of_a_branch")
+    assert build.result == "SUCCESS", build.console
+    commit = build.commit("refs/heads/main")
+    assert build.calls[0]["argv"] == [
+        "compile",
+        f"--source-commit={commit}",
+        "--version=2.1",
+        "source/images/web",
+        "ami",
+    ]
+    assert build.calls[1]["argv"] == ["build", "compiled", "--environment=dev", "-o", "ami"]
+    assert "source/images/web/ami.env" in build.calls[0]["files"]
+    assert [name for call in build.calls[1:] for name in call["files"] if name.startswith("source")] == []
+
+
+def test_a_change_of_another_repository_is_cloned_at_its_ref(builds: Builds) -> None:
+    build = builds("of_a_change")
+    assert build.result == "SUCCESS", build.console
+    assert build.calls[0]["argv"][1] == f"--source-commit={build.commit('refs/changes/34/1234/2')}"
+    (checkout,) = (step["arguments"]["scm"] for step in build.steps if step["step"] == "checkout")
+    assert checkout["userRemoteConfigs"][0]["credentialsId"] == "jenkins-ami"
+    assert checkout["branches"] == [{"name": "FETCH_HEAD"}]
+
+
+def test_a_branch_that_is_not_there_fails_before_anything_is_compiled(builds: Builds) -> None:
+    build = builds("of_a_branch_that_is_not_there")
+    assert build.result == "FAILURE"
+    assert not build.calls
+
+
+def test_a_reused_image_is_said_to_be_one(builds: Builds) -> None:
+    build = builds("reused")
+    assert build.result == "SUCCESS", build.console
+    assert build.calls[1]["argv"] == ["build", "compiled", "--environment=dev", "--reuse", "-o", "ami"]
+    assert build.description == "minimal-1.0-3: ami-0123 (eu-central-1), ami-4567 (us-east-1), reused"
+    assert "reused true ami-0123\n" in build.console
+    assert build.archive.keys() == RESULT_FILES - {"ami/console.log"} | COMPILED_FILES
+
+
+def test_a_hostile_version_is_one_word_and_nothing_more(builds: Builds) -> None:
+    build = builds("hostile_version")
+    assert build.result == "SUCCESS", build.console
+    assert build.calls[0]["argv"][2] == f"--version={HOSTILE}"
+    assert not list(build.home.rglob("pwned"))
 
 
 def test_a_hostile_value_is_one_word_and_nothing_more(builds: Builds) -> None:

@@ -8,15 +8,25 @@ did not answer; the rest is done all the same.
 from __future__ import annotations
 
 import argparse
-import sys
 
-from ...errors import ServerError, UsageError
-from ...jobs.apply import Options, apply
+from ...errors import ServerError, UsageError, visible
+from ...jobs.apply import WORDS, Options, apply
 from ...jobs.plan import REMOVALS
-from ...jobs.planview import as_html, as_json, as_text
+from ...jobs.planview import as_html, as_json, summary
 from ...progress import Progress
 from .. import Result
-from .common import add_config, add_plan, add_server, as_data, config_of, connected, exit_code, planned, write_page
+from .common import (
+    add_config,
+    add_plan,
+    add_server,
+    as_data,
+    config_of,
+    connected,
+    exit_code,
+    planned,
+    problem,
+    write_page,
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +64,15 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
         "findings": as_data(wanted.findings),
         "done": [{"path": list(one.path), "action": one.action, "ok": one.ok, "what": one.what} for one in done],
     }
-    lines = as_text(plan, color=sys.stdout.isatty(), diffs=args.verbose)
-    lines += [f"failed: {one.name}: {one.what}" for one in failed]
+    lines = [f"{WORDS[one.action]} {visible(one.name)}" for one in done if one.ok]
+    lines += [f"failed: {visible(one.name)}: {visible(one.what)}" for one in failed]
+    if not done:
+        lines.append(f"Nothing to change: {summary(plan)}.")
+    if not plan.complete and args.prune:
+        lines.append("Nothing was deleted: discovery was not complete.")
     if not args.prune and (left := len(plan.of(*REMOVALS))):
         lines.append(f"{left} left in place: --prune takes them away.")
-    return Result(data, lines, ServerError.exit_code if failed else exit_code(wanted))
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        return Result(data, lines, ServerError.exit_code, f"{failed[0].name}: {failed[0].what}{more}")
+    return Result(data, lines, exit_code(wanted), problem(wanted))

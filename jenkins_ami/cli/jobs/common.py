@@ -11,9 +11,10 @@ from pathlib import Path
 from ...compile.formats import message
 from ...errors import InputError, UsageError, one_line
 from ...findings import ERROR, Finding
+from ...jobs.bootstrap import install_hint, missing_plugins
 from ...jobs.config import FILE, JobsConfig, read_config
 from ...jobs.connection import Connection
-from ...jobs.plan import Only, Plan
+from ...jobs.plan import CREATE, UPDATE, Only, Plan
 from ...jobs.run import Wanted, connect, look, plan_jobs
 from ...paths import cache_dir
 from ...progress import Progress
@@ -91,6 +92,9 @@ def planned(
         adopt=args.adopt,
         remove="disable" if args.disable else None,
     )
+    plugins = connection.plugins() if plan.of(CREATE, UPDATE) else None
+    if plugins is not None and (missing := missing_plugins(wanted.desired.items, plugins)):
+        progress.warn(f"Jenkins lacks {', '.join(missing)}. {install_hint(missing, connection.url)}")
     return wanted, plan
 
 
@@ -98,6 +102,14 @@ def exit_code(wanted: Wanted) -> int:
     """2 when a source is broken, or a provider failed: the run did what it could."""
     broken = bool(wanted.discovery.failures) or any(one.level == ERROR for one in wanted.findings)
     return InputError.exit_code if broken else 0
+
+
+def problem(wanted: Wanted) -> str:
+    """Why :func:`exit_code` is not 0, in one line."""
+    found = [f"{one.provider.name}: {one.what}" for one in wanted.discovery.failures]
+    found += [f"{one.where}: {one.what}" for one in wanted.findings if one.level == ERROR]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{found[0]}{more}" if found else ""
 
 
 def as_data(findings: Sequence[Finding]) -> list[dict[str, object]]:

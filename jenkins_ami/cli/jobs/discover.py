@@ -10,7 +10,7 @@ import argparse
 from ...errors import visible
 from ...progress import Progress
 from .. import Result
-from .common import add_config, as_data, config_of, exit_code, wanted_of
+from .common import add_config, as_data, config_of, exit_code, problem, wanted_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,4 +46,4 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
         visible(f"{one.id:<{width}}  {one.identity.name} {one.identity.version}  from {one.identity.base}")
         for one in found
     ]
-    return Result(data, lines or ["no AMI sources"], exit_code(wanted))
+    return Result(data, lines or ["no AMI sources"], exit_code(wanted), problem(wanted))

@@ -14,7 +14,18 @@ from ...errors import PlanDiffers
 from ...jobs.planview import as_html, as_json, as_text
 from ...progress import Progress
 from .. import Result
-from .common import add_config, add_plan, add_server, as_data, config_of, connected, exit_code, planned, write_page
+from .common import (
+    add_config,
+    add_plan,
+    add_server,
+    as_data,
+    config_of,
+    connected,
+    exit_code,
+    planned,
+    problem,
+    write_page,
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,4 +44,4 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
     if args.exit_code and plan.differs():
         code = PlanDiffers.exit_code
     data = as_json(plan) | {"findings": as_data(wanted.findings)}
-    return Result(data, as_text(plan, color=sys.stdout.isatty()), code)
+    return Result(data, as_text(plan, color=sys.stdout.isatty()), code, problem(wanted))

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...jobs.output import write_items
 from ...progress import Progress
 from .. import Result
-from .common import add_config, as_data, config_of, exit_code, wanted_of
+from .common import add_config, as_data, config_of, exit_code, problem, wanted_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,4 +24,4 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
     wanted = wanted_of(args, config_of(args), progress)
     files = write_items(args.output, wanted.desired)
     data: dict[str, object] = {"output": str(args.output), "files": files, "findings": as_data(wanted.findings)}
-    return Result(data, [f"{args.output}: {len(files)} items"], exit_code(wanted))
+    return Result(data, [f"{args.output}: {len(files)} items"], exit_code(wanted), problem(wanted))

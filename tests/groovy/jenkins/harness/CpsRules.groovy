@@ -37,8 +37,7 @@ class CpsRules extends ClassCodeVisitorSupport {
     static final Map<String, Integer> CONSTRUCTORS = [ArrayList: 1, Date: 0, Exception: 1, HashMap: 0, HashSet: 0,
         JsonSlurper: 0, LinkedHashSet: 0, Random: 0, SimpleDateFormat: 1, StringBuilder: 0, StringWriter: 0, TreeMap: 0]
     /** Steps that the harness does not play. */
-    static final Set<String> OTHER_STEPS = ['build', 'input', 'junit', 'load', 'retry', 'sleep', 'unstable',
-        'waitUntil']
+    static final Set<String> OTHER_STEPS = ['build', 'input', 'junit', 'load', 'retry', 'sleep', 'waitUntil']
     static final Set<String> BROKEN_ANNOTATIONS = ['Canonical', 'CompileStatic', 'Immutable', 'Trait']
 
     final List<String> findings = []
@@ -123,7 +122,8 @@ class CpsRules extends ClassCodeVisitorSupport {
         if (receiver in CLASSES_NOT_IN_SANDBOX && name != 'currentTimeMillis') {
             refuse(call, "the sandbox refuses ${receiver}")
         }
-        if (name == 'pipeline' && call.implicitThis && method?.name != 'call') {
+        String place = source.name.endsWith('Jenkinsfile') ? 'run' : 'call'
+        if (name == 'pipeline' && call.implicitThis && method?.name != place) {
             refuse(call, "'pipeline { }' works directly in 'call' only")
         }
         if (name == 'sh' && call.implicitThis) {

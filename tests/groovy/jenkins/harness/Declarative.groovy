@@ -92,6 +92,8 @@ class Declarative {
 
         void disableConcurrentBuilds() { }
 
+        void timeout(Map limit) { }
+
         void buildDiscarder(Map strategy) { }
     }
 }

@@ -34,13 +34,14 @@ class Steps {
         stash           : ['name', 'includes', 'excludes', 'allowEmpty'],
         timeout         : ['time', 'unit'],
         timestamps      : [],
+        unstable        : ['message'],
         unstash         : ['name'],
         withCredentials : ['bindings'],
         withEnv         : ['overrides'],
         writeFile       : ['file', 'text'],
     ]
     /** Things that are made, not done: arguments of steps. */
-    static final List<String> SYMBOLS = ['legacySCM', 'logRotator']
+    static final List<String> SYMBOLS = ['legacySCM', 'logRotator', 'usernamePassword']
 
     private final Build build
     private final Map spec
@@ -58,14 +59,15 @@ class Steps {
 
     def invoke(String name, List given) {
         if (name in SYMBOLS) {
-            return [$class: name, arguments: given.collect { it.toString() }]
+            return [$class: name] + (given[0] instanceof Map ? given[0] : [arguments: given.collect { it.toString() }])
         }
         if (!PARAMETERS.containsKey(name)) {
             throw new NoSuchMethodError("No such DSL method '${name}' found among steps ${PARAMETERS.keySet()}")
         }
         Closure body = given && given.last() instanceof Closure ? given.last() : null
         List plain = body ? given.init() : given
-        Map arguments = !plain ? [:] : plain[0] instanceof Map ? plain[0] : [(PARAMETERS[name][0]): plain[0]]
+        boolean named = plain && plain[0] instanceof Map && !plain[0].containsKey('$class')
+        Map arguments = !plain ? [:] : named ? plain[0] : [(PARAMETERS[name][0]): plain[0]]
         def unknown = PARAMETERS[name] == null ? [] : arguments.keySet() - PARAMETERS[name]
         if (unknown || plain.size() > 1) {
             throw new IllegalArgumentException("Unknown parameter(s) found for step ${name}: ${unknown ?: plain}")
@@ -83,7 +85,8 @@ class Steps {
     }
 
     private static settled(value) {
-        value instanceof GString ? value.toString() : value instanceof List ? value.collect { settled(it) } : value
+        value instanceof GString ? value.toString() : value instanceof List ? value.collect { settled(it) }
+            : value instanceof Map ? value.collectEntries { k, v -> [(k): settled(v)] } : value
     }
 
     private static printable(value) {
@@ -109,7 +112,8 @@ class Steps {
 
     Map environment() {
         Map all = (here.agent == null ? [:] : spec.agents[here.agent] + [WORKSPACE: here.workspace.path,
-            NODE_NAME: here.agent]) + [BUILD_NUMBER: "${build.number}".toString()] + base.overrides + here.overrides
+            NODE_NAME: here.agent]) + spec.params.collectEntries { name, value -> [(name): value.toString()] } +
+            [BUILD_NUMBER: "${build.number}".toString()] + base.overrides + here.overrides
         return all.findAll { it.value != '' }
     }
 
@@ -174,10 +178,12 @@ class Steps {
     private do_withCredentials(Map a, Closure body) {
         Map secrets = a.bindings.collectEntries { binding ->
             Map found = spec.credentials[binding.credentialsId]
-            if (binding.$class != 'AmazonWebServicesCredentialsBinding' || !found) {
+            if (found?.binding != binding.$class) {
                 throw new AbortException("Could not find credentials entry with ID '${binding.credentialsId}'")
             }
-            [(binding.accessKeyVariable): found.access, (binding.secretKeyVariable): found.secret]
+            binding.$class == 'usernamePassword'
+                ? [(binding.usernameVariable): found.name, (binding.passwordVariable): found.secret]
+                : [(binding.accessKeyVariable): found.name, (binding.secretKeyVariable): found.secret]
         }
         return within(overrides: here.overrides + secrets, body)
     }
@@ -220,11 +226,40 @@ class Steps {
 
     private do_error(Map a, Closure body) { throw new AbortException(a.message) }
 
+    private do_unstable(Map a, Closure body) {
+        build.say("WARNING: ${a.message}")
+        build.setResult('UNSTABLE')
+    }
+
     private do_checkout(Map a, Closure body) {
-        assert a.scm.is(build.globals.scm)
         file().mkdirs()
+        if (a.scm instanceof Map) {
+            return cloned(a.scm)
+        }
+        assert a.scm.is(build.globals.scm)
         command('cp', '-a', "${spec.repository}/.", file())
         return [GIT_COMMIT: spec.commit]
+    }
+
+    /** As the Git plugin does it: variables are expanded, unknown credentials are a warning, a branch is the remote's. */
+    private Map cloned(Map scm) {
+        assert scm.$class == 'GitSCM' && !(scm.keySet() - ['$class', 'branches', 'userRemoteConfigs'])
+        assert scm.branches.size() == 1 && scm.userRemoteConfigs.size() == 1
+        Map remote = scm.userRemoteConfigs[0]
+        assert !(remote.keySet() - ['url', 'refspec', 'credentialsId'])
+        def expand = { String text -> text.replaceAll(/\$\{?(\w+)}?/) { all, name -> environment()[name] ?: all } }
+        if (remote.credentialsId && !spec.credentials[remote.credentialsId]) {
+            build.say("Warning: CredentialId \"${remote.credentialsId}\" could not be found.")
+        }
+        def git = { Object... words -> command('git', '-C', file(), *words) }
+        git('init', '-q')
+        git('fetch', '-q', '--', expand(remote.url), '+refs/heads/*:refs/remotes/origin/*')
+        if (remote.refspec) {
+            git('fetch', '-q', '--', expand(remote.url), expand(remote.refspec))
+        }
+        String commit = expand(scm.branches[0].name).replaceFirst('^refs/heads/', 'refs/remotes/origin/')
+        git('checkout', '-q', '--detach', commit)
+        return [GIT_COMMIT: new File(file(), '.git/HEAD').text.trim()]
     }
 
     private do_deleteDir(Map a, Closure body) { file().deleteDir() }

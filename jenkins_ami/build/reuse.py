@@ -1,0 +1,73 @@
+"""Unchanged, unbuilt: the digest of all that an image is made of, and the image that was made of the same.
+
+The digest is a tag that an image gets when its build is over, never before: until then the build may still end it, and
+another build must not count on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from ..artifacts import USERDATA, Manifest
+from ..cloud.cleanup import snapshot_ids
+from ..cloud.session import Cloud
+from ..cloud.tags import INPUT, tag_filter
+from . import request
+from .base import Base
+from .image import Made
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import ImageTypeDef
+
+_FORMAT = 1
+"""Changes when the digest comes to mean something else: then no image of before is taken for one of the same."""
+
+
+def input_digest(manifest: Manifest, base: Base) -> str:
+    """64 hexadecimal digits that follow from what ends up in the image or on it, and from nothing else.
+
+    No clock, commit, environment or instance type takes part. User-data counts as compile wrote it, with the token for
+    the URL of an overlay; the overlay counts by its content.
+    """
+    inputs = {
+        "format": _FORMAT,
+        "name": manifest.name,
+        "version": manifest.version,
+        "description": manifest.description,
+        "tags": manifest.tags,
+        "architecture": manifest.architecture,
+        "volume_size": manifest.volume_size or base.root_size,
+        "base": base.image_id,
+        "userdata": manifest.files[USERDATA].sha256,
+        "overlay": manifest.overlay.sha256,
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def find(cloud: Cloud, manifest: Manifest, digest: str) -> Made | None:
+    """The available image of this account with the highest build number of those that were made of these inputs.
+
+    :raises CloudError: refused
+    """
+    with cloud.calls():
+        images = cloud.ec2.describe_images(
+            Owners=["self"], Filters=[tag_filter(INPUT, digest), {"Name": "state", "Values": ["available"]}]
+        )["Images"]
+    return max((_made(image, manifest) for image in images), key=lambda made: made.number, default=None)
+
+
+def _made(image: ImageTypeDef, manifest: Manifest) -> Made:
+    name = image.get("Name", "")
+    number = request.next_number(manifest, [name]) - 1
+    return Made(image["ImageId"], name, number, snapshot_ids([image]))
+
+
+def mark(cloud: Cloud, made: Made, digest: str) -> None:
+    """Let later builds find an image by its inputs.
+
+    :raises CloudError: refused
+    """
+    with cloud.calls():
+        cloud.ec2.create_tags(Resources=[made.image_id, *made.snapshot_ids], Tags=[{"Key": INPUT, "Value": digest}])
