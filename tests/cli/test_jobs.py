@@ -110,6 +110,34 @@ def test_a_broken_source_is_told_its_jobs_stay_and_the_rest_is_done(server, cli,
     assert "@daily" in server.config("amis/base/build")
 
 
+def test_why_a_run_did_not_do_all_of_it_is_left_for_the_job_that_called(server, cli, repos, monkeypatch):
+    monkeypatch.setenv("JENKINS_AMI_ERROR_FILE", "error.txt")
+    (repos / "repos" / "web" / "ami.env").write_text("NAME=web\nVERSION=one\nBASE=base\n")
+    assert cli("jobs", "apply") == 2
+    assert (repos / "error.txt").read_text() == "web/ami.env:2:1: 'one' is no version\n"
+    server.fail_next("createItem?name=late", 500, times=9)
+    (repos / "repos" / "base").rename(repos / "repos" / "late")
+    assert cli("jobs", "apply") == 7
+    assert (repos / "error.txt").read_text().startswith("amis/late: Jenkins refused to create amis/late")
+
+
+def test_apply_says_what_it_did(server, cli):
+    assert cli("jobs", "apply") == 0
+    assert "created amis/web/build" in cli.out.splitlines()
+    assert cli("jobs", "apply") == 0
+    assert cli.out.splitlines() == ["Nothing to change: 7 unchanged."]
+
+
+def test_a_plugin_that_is_not_there_is_told_before_anything_is_made(repos, cli, monkeypatch):
+    with FakeJenkins(without=["pipeline-groovy-lib"]) as fake:
+        for name, value in (("URL", fake.url), ("USER", fake.user), ("TOKEN", fake.token)):
+            monkeypatch.setenv(f"JENKINS_{name}", value)
+        assert cli("jobs", "plan") == 0
+        assert "warning: Jenkins lacks pipeline-groovy-lib. Install with: java -jar" in cli.err
+        assert cli("jobs", "apply") == 7
+        assert any(line.startswith("failed: amis: Jenkins dropped") for line in cli.out.splitlines())
+
+
 def test_render_writes_the_same_bytes_and_replaces_only_its_own(repos, cli):
     assert cli("jobs", "render", "out") == 0
     before = {path: path.read_bytes() for path in (repos / "out").rglob("*") if path.is_file()}
