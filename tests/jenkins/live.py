@@ -18,7 +18,7 @@ def describe() -> str:
     """The line that says in a test run's header which Jenkins it has."""
     if LiveJenkins.is_set():
         return f"jenkins: {os.environ['JENKINS_URL']}"
-    return "jenkins: a replay of recordings of 2.504.3; set JENKINS_URL for a live one"
+    return "jenkins: a replay of recordings of 2.504.3; set JENKINS_URL, JENKINS_USER and JENKINS_TOKEN for a live one"
 
 
 class LiveJenkins:
@@ -31,7 +31,8 @@ class LiveJenkins:
 
     @staticmethod
     def is_set() -> bool:
-        return bool(os.environ.get("JENKINS_URL"))
+        # a build in Jenkins has JENKINS_URL from Jenkins itself, and is no wish to make items there
+        return all(os.environ.get(name) for name in ("JENKINS_URL", "JENKINS_USER", "JENKINS_TOKEN"))
 
     def _post(self, path: str, body: bytes = b"") -> None:
         import requests
