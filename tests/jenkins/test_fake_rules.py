@@ -372,5 +372,7 @@ def test_a_live_server_gets_a_folder_that_goes_again(fake: FakeJenkins, monkeypa
 
 
 def test_the_header_says_that_there_is_no_live_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("JENKINS_URL", raising=False)
-    assert describe() == "jenkins: a replay of recordings of 2.504.3; set JENKINS_URL for a live one"
+    monkeypatch.setenv("JENKINS_URL", "http://jenkins.example.com")  # as in every build of a Jenkins
+    monkeypatch.delenv("JENKINS_TOKEN", raising=False)
+    live = "set JENKINS_URL, JENKINS_USER and JENKINS_TOKEN for a live one"
+    assert describe() == f"jenkins: a replay of recordings of 2.504.3; {live}"

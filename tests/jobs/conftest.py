@@ -1,4 +1,4 @@
-"""The Jenkins for tests of the jobs room: a live one when ``JENKINS_URL`` is set, else the replay of recordings."""
+"""The Jenkins for tests of the jobs room: a live one when the environment names it, else the replay of recordings."""
 
 from __future__ import annotations
 
