@@ -91,8 +91,8 @@ class Transport:
             connection = self._connection()
             try:
                 connection.request(method, self._prefix + path, body, {**self._headers, **headers})
-                response = connection.getresponse()
-                data = response.read()
+                with connection.getresponse() as response:
+                    data = response.read()
             except (HTTPException, OSError) as error:
                 connection.close()
                 what = f"Jenkins gave no answer: {_reason(error)}"

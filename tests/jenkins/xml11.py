@@ -16,8 +16,8 @@ _TOKEN = re.compile(
      (?P<text>[^<]+)
     |</(?P<end>NAME)\s*>
     |<(?P<start>NAME)(?P<attributes>(?:\s+NAME\s*=\s*(?:"[^<"]*"|'[^<']*'))*)\s*(?P<empty>/?)>
-    |<!--(?P<comment>(?:[^-]|-(?!-))*+)-->
-    |<!\[CDATA\[(?P<cdata>(?:[^\]]|\](?!\])|\]\](?!>))*+)\]\]>
+    |<!--(?P<comment>(?:[^-]|-(?!-))*)-->
+    |<!\[CDATA\[(?P<cdata>(?:[^\]]|\](?!\])|\]\](?!>))*)\]\]>
     |<\?(?P<pi>(?![xX][mM][lL][\s?]).*?)\?>
     """.replace("NAME", NAME),
     re.S | re.X,
