@@ -154,7 +154,7 @@ def _dropped(wanted: Element, there: Element) -> Iterator[str]:
 def _classes(element: Element) -> Iterator[str]:
     if "." in element.tag:
         yield element.tag
-    if (name := element.get("class")) and name not in _LIST_CLASSES:
+    if name := class_of(element):
         yield name
 
 
@@ -180,7 +180,7 @@ def _prepare(wanted: Element, there: Element, preserve: Sequence[str]) -> None:
         for each in properties.iterfind(f"{PARAMETERS}/parameterDefinitions"):
             _remove(each, lambda child: name_of(child) in owned.parameters)
         for each in properties.iterfind(f"{LIBRARIES}/libraries"):
-            _remove(each, lambda child: (child.findtext("name") or "") not in libraries)
+            _remove(each, lambda child: name_of(child) not in libraries)
         _remove(properties, _is_emptied)
     if there.tag in FOLDERS:  # Jenkins' form adds properties in which nothing is set
         ours = {each.tag for each in wanted.iterfind("properties/*")}

@@ -94,12 +94,13 @@ def is_guest(wanted: Element, there: Element) -> bool:
     return bool(ours) and ours[0].owner not in [each.owner for each in theirs]
 
 
-def name_of(parameter: Element) -> str:
-    return parameter.findtext("name") or ""
+def name_of(element: Element) -> str:
+    """What a parameter or a library is called, or empty."""
+    return element.findtext("name") or ""
 
 
 def library_names(element: Element | None) -> frozenset[str]:
     """The names of the libraries of a ``FolderLibraries``."""
     if element is None:
         return frozenset()
-    return frozenset(each.findtext("name") or "" for each in element.iterfind("libraries/*"))
+    return frozenset(name_of(each) for each in element.iterfind("libraries/*"))

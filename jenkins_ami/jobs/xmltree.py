@@ -103,8 +103,3 @@ def _escape(text: str, *, quote: bool = False) -> str:
         )
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
     return text.replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;") if quote else text
-
-
-def child_text(element: Element, tag: str) -> str:
-    """The text of a child, empty when there is none."""
-    return element.findtext(tag) or ""

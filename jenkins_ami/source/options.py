@@ -9,6 +9,7 @@ import re
 
 from ..errors import InputError
 from ..yamlfile import Fields, Node
+from .jobs import one_of
 from .model import OverlayRule, OverlaySettings, Parameter, Storage, Strictness
 
 SCALARS = ("error", "first", "last")
@@ -25,7 +26,7 @@ HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9:/?&=%._~+,;@!-]
 
 def scalars(fields: Fields) -> str:
     """``merge: {scalars: …}``."""
-    return _one_of(fields.fields("merge", "merge", ("scalars",)), "scalars", SCALARS)
+    return one_of(fields.fields("merge", "merge", ("scalars",)), "scalars", SCALARS)
 
 
 def strictness(fields: Fields) -> Strictness:
@@ -43,7 +44,7 @@ def overlay(fields: Fields) -> OverlaySettings:
     """``overlay: {compression, rules: [{path, mode, owner}], setuid: [globs]}``."""
     block = fields.fields("overlay", "overlay", ("compression", "rules", "setuid"))
     return OverlaySettings(
-        compression=_one_of(block, "compression", COMPRESSIONS),
+        compression=one_of(block, "compression", COMPRESSIONS),
         rules=tuple(_rule(node, number) for number, node in enumerate(block.items("rules"), 1)),
         setuid=tuple(glob.lstrip("/") for glob in block.texts("setuid")),
     )
@@ -94,7 +95,7 @@ def _parameter(name: object, node: Node, where: object) -> Parameter:
             hint="Use lower-case letters, digits and _",
         )
     block = Fields(node, f"parameter '{name}'", ("type", "default", "description", "choices"))
-    kind = _one_of(block, "type", KINDS)
+    kind = one_of(block, "type", KINDS)
     choices = block.texts("choices")
     if (kind == "choice") != bool(choices):
         hint = "Give it 'choices: [..]'" if kind == "choice" else "Give it 'type: choice', or remove the choices"
@@ -149,7 +150,7 @@ def storage(fields: Fields) -> Storage:
     if not isinstance(node.value, dict):
         return storage_of(fields.text("storage"), None, node)
     block = fields.fields("storage", "storage", ("url", "access"))
-    access = _one_of(block, "access", ACCESSES) if block.node_of("access") else None
+    access = one_of(block, "access", ACCESSES) if block.node_of("access") else None
     if block.node_of("url") is None:
         return Storage(None, access or ACCESSES[0])
     return storage_of(block.text("url"), access, node)
@@ -173,12 +174,3 @@ def storage_of(url: str, access: str | None, node: Node | None = None) -> Storag
             hint = "A bucket's name has 3 to 63 lower-case letters, digits, dots and dashes, a prefix no spaces"
         raise InputError(f"'{url}' is no storage", where=where, hint=hint)
     return Storage(url, access or ACCESSES[0])
-
-
-def _one_of(fields: Fields, key: str, known: tuple[str, ...]) -> str:
-    text = fields.text(key, known[0])
-    if text not in known:
-        node = fields.node_of(key)
-        where = node.where if node else fields.node.where
-        raise InputError(f"'{key}' is '{text}'", where=where, hint=f"Use {', '.join(known[:-1])} or {known[-1]}")
-    return text

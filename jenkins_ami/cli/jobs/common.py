@@ -60,7 +60,7 @@ def config_of(args: argparse.Namespace) -> JobsConfig:
 
 def wanted_of(args: argparse.Namespace, config: JobsConfig, progress: Progress, *, tell: bool = True) -> Wanted:
     """Discover, and tell what is wrong with sources."""
-    cache = None if args.no_cache else cache_dir() / "discovery"
+    cache = None if args.no_cache else cache_dir()
     wanted = look(config, os.environ, progress, cache)
     for finding in wanted.findings if tell else ():
         progress.warn(one_line(f"{finding.where}: {message(finding)}"))

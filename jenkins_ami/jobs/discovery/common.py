@@ -346,7 +346,7 @@ def name_problem(name: str) -> str:
         return "a part of its name is empty"
     if "." in parts or ".." in parts:
         return "a part of its name is '.' or '..'"
-    return "its name ends with '.git'" if parts[-1].endswith(".git") or parts[-1] == "" else ""
+    return "its name ends with '.git'" if parts[-1].endswith(".git") else ""
 
 
 _NO_BRANCH = re.compile(r"[\s~^:?*\[\\]|\.\.|\A[-/]|/\Z|\.lock\Z|@\{")
