@@ -24,8 +24,8 @@ from ..progress import Progress, duration
 from ..verdict import image_tests
 from ..verdict.image_tests import TestOutcome
 from . import accel
+from .hardware import firmware_for, vcpus
 from .imds import Metadata, MetadataService, SecurityGroup
-from .instances import firmware_for
 from .machine import GUEST_ADDRESS, Disk, End, Forward, Machine, MachineSpec, Tail, create_overlay, disk_info
 from .store import GIB, REGION, ImageStore, NotStored, new_id
 
@@ -186,6 +186,7 @@ def machine(target: Target, settings: Settings, user_data: bytes | None, progres
             disks=(Disk(disk, volume_id),),
             runtime=folder,
             imds_socket=folder / "imds.sock",
+            vcpus=vcpus(2),
             memory=settings.memory,
             firmware=settings.firmware,
             forwards=settings.forwards,

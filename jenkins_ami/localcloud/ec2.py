@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from .image_actions import ImageActions
+from .image_settings import ImageSettings
 from .instance_actions import InstanceActions
 from .instances import Fleet
+from .templates import TemplateActions
 
 
-class Responses(InstanceActions, ImageActions):
+class Responses(InstanceActions, ImageActions, ImageSettings, TemplateActions):
     """All actions."""
 
 
-def bound_to(fleet: Fleet) -> type[Responses]:
-    """The dispatcher for one server."""
-    return type("LocalEC2", (Responses,), {"fleet": fleet, "answers": {}, "pending": {}})
+def bound_to(fleet: Fleet, responses: type[Responses] = Responses) -> type[Responses]:
+    """The dispatcher for one server, with actions of its own or those of a subclass."""
+    return type("LocalEC2", (responses,), {"fleet": fleet, "answers": {}, "pending": {}})

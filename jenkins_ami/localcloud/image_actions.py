@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import StateReason
 
 from ..errors import AmiError
-from .model import LocalImage
+from .encryption import asked_key, usable
+from .model import LocalImage, LocalSnapshot
+from .records import ImageRecord, SnapshotRecord
 from .request import Request
-from .store import ImageRecord, SnapshotInUse, SnapshotRecord, new_id, now, valid_name
+from .store import SnapshotInUse, new_id, now, valid_name
 
 
 class ImageActions(Request):
@@ -36,6 +40,7 @@ class ImageActions(Request):
         self.error_on_dryrun()
         image_id, snapshot_id = new_id("ami"), new_id("snap")
         volume = backend.get_volume(guest.volume_id)
+        key = volume.kms_key_id or ""
         snapshot = SnapshotRecord(
             id=snapshot_id,
             region=self.region,
@@ -44,10 +49,11 @@ class ImageActions(Request):
             created=now(),
             volume_id=volume.id,
             description=f"Created by CreateImage({instance.id}) for {image_id}",
+            kms_key=key,
             tags=tags["snapshot"],
         )
         record = replace(
-            guest.image,
+            _unset(guest.image),
             id=image_id,
             name=name,
             snapshot_id=snapshot_id,
@@ -58,22 +64,30 @@ class ImageActions(Request):
             description=params.get("Description", ""),
             source_instance=instance.id,
             source_image=guest.image.id,
+            source_region=self.region,
+            kms_key=key,
             tags=tags["image"],
         )
-        image = LocalImage(backend, record)
-        image.state = "pending"
+        image, shown = LocalImage(backend, record), LocalSnapshot(backend, snapshot)
+        image.state, shown.status, shown.percent = "pending", "pending", 0
         self.pending[image_id] = backend.amis[image_id] = image
+        self.pending[snapshot_id] = backend.snapshots[snapshot_id] = shown
 
         def frozen(failure: AmiError | None) -> None:
+            wanted = self.pending.pop(snapshot_id, None) is not None
             try:
                 if failure:
                     raise failure
-                self._keep(record, own_snapshot=True)
+                if not wanted:  # it was deleted meanwhile, and its image before it
+                    self.fleet.store.remove_snapshot(snapshot_id)
+                elif image_id in self.pending:
+                    self._keep(record, own_snapshot=True)
             except AmiError as error:
                 image.state, image.state_reason = "failed", StateReason(error.line(), "Server.InternalError")
+                backend.snapshots.pop(snapshot_id, None)
             else:
-                image.state = "available"
-                del self.pending[image_id]
+                image.state, shown.status, shown.percent = "available", "completed", 100
+                self.pending.pop(image_id, None)
 
         guest.snapshot(snapshot, frozen)
         return ActionResult({"ImageId": image_id})
@@ -137,6 +151,7 @@ class ImageActions(Request):
             imds_support=params.get("ImdsSupport", ""),
             tpm_support=params.get("TpmSupport", ""),
             ena_support=params.get("EnaSupport", False),
+            kms_key=snapshot.kms_key,
             tags=tags["image"],
         )
         self._keep(record, own_snapshot=False)
@@ -154,48 +169,89 @@ class ImageActions(Request):
         return self._once(self._copy_image)
 
     def _copy_image(self) -> ActionResult:
-        params = self.params
+        params, backend = self.params, self.ec2_backend
         name = self._free_name()
         tags = self._tags("image", "snapshot")
-        source = {image.id: image for image in self.fleet.store.images()}.get(params.get("SourceImageId", ""))
+        source = self.fleet.store.image_records().get(params.get("SourceImageId", ""))
         if source is None or source.region != params.get("SourceRegion"):
             raise EC2ClientError(
                 "InvalidAMIID.NotFound", f"The image id '[{params.get('SourceImageId')}]' does not exist"
             )
+        if source.disabled:
+            raise EC2ClientError("InvalidAMIID.Unavailable", f"The image ID '{source.id}' is disabled")
+        key = asked_key(backend, params, source.kms_key, same_region=source.region == self.region)
         self.error_on_dryrun()
         image_id = new_id("ami")
-        text = f"Copied for DestinationAmi {image_id} from SourceAmi {source.id}"
-        snapshot = self.fleet.store.copy(source.snapshot_id, self.region, text, tags["snapshot"])
         record = replace(
-            source,
+            _unset(source),
             id=image_id,
             region=self.region,
             name=name,
-            snapshot_id=snapshot.id,
             created=now(),
             description=params.get("Description", source.description),
             source_image=source.id,
+            source_region=source.region,
+            kms_key=key,
             tags=(source.tags if params.get("CopyImageTags") else {}) | tags["image"],
         )
-        self._keep(record, own_snapshot=True)
+        if key and not usable(backend, key):
+            image = self.pending[image_id] = backend.amis[image_id] = LocalImage(backend, record)
+            reason = f"Client.InvalidKMSKey: The KMS key {key} cannot be used"
+            image.state, image.state_reason = "failed", StateReason(reason, "Client.InvalidKMSKey")
+            return ActionResult({"ImageId": image_id})
+        text = f"Copied for DestinationAmi {image_id} from SourceAmi {source.id}"
+        snapshot = self.fleet.store.copy(source.snapshot_id, self.region, text, tags["snapshot"], key)
+        self._keep(replace(record, snapshot_id=snapshot.id), own_snapshot=True)
         return ActionResult({"ImageId": image_id})
 
     def deregister_image(self) -> ActionResult:
-        image_id = self.params.get("ImageId", "")
-        image = self.ec2_backend.amis.get(image_id)
-        if image is not None and image.state == "pending":
-            raise EC2ClientError("InvalidAMIID.Unavailable", f"The image ID '{image_id}' is pending")
-        super().deregister_image()
-        deleted = []
+        params, backend = self.params, self.ec2_backend
+        image_id = params.get("ImageId", "")
+        image = backend.amis.get(image_id)
+        if image is None:
+            gone = image_id in backend.deleted_amis
+            raise EC2ClientError(
+                f"InvalidAMIID.{'Unavailable' if gone else 'NotFound'}",
+                f"The image id '[{image_id}]' {'is no longer available' if gone else 'does not exist'}",
+            )
+        self._check_protection(image.record)
+        self.error_on_dryrun()
         if self.pending.pop(image_id, None) is None:
             self.fleet.store.remove_image(image_id)
-            if self.params.get("DeleteAssociatedSnapshots"):
-                deleted.append(self._delete_with_image(image.record.snapshot_id))
+        del backend.amis[image_id]
+        backend.deleted_amis.append(image_id)
+        deleted = []
+        if params.get("DeleteAssociatedSnapshots") and image.state != "failed":
+            deleted.append(self._delete_with_image(image.record.snapshot_id))
         return ActionResult({"Return": True, "DeleteSnapshotResults": deleted})
+
+    @staticmethod
+    def _check_protection(image: ImageRecord) -> None:
+        if image.protection != "disabled":
+            raise EC2ClientError("OperationNotPermitted", f"The image {image.id} is protected from deregistration.")
+        if image.protected_until and datetime.now(UTC) < datetime.fromisoformat(image.protected_until):
+            raise EC2ClientError(
+                "OperationNotPermitted",
+                f"The image {image.id} was protected from deregistration and is in its cooldown until "
+                f"{image.protected_until[:19]}Z.",
+            )
+
+    def describe_images(self) -> ActionResult:
+        """Deprecated images of others, and disabled ones, are shown to who names them or asks for all."""
+        params = self.params
+        answer = super().describe_images()
+        result: Any = answer.result
+        images: list[LocalImage] = result["Images"]
+        if not params.get("ImageIds"):
+            own = self.current_account
+            deprecated, disabled = params.get("IncludeDeprecated"), params.get("IncludeDisabled")
+            images = [image for image in images if deprecated or image.owner_id == own or not image.is_deprecated]
+            images = [image for image in images if disabled or image.state != "disabled"]
+        return ActionResult({"Images": images})
 
     def _delete_with_image(self, snapshot_id: str) -> dict[str, str]:
         try:
-            self.fleet.store.remove_snapshot(snapshot_id)
+            self._remove_snapshot(snapshot_id)
         except SnapshotInUse:
             return {"SnapshotId": snapshot_id, "ReturnCode": "skipped"}
         except AmiError:
@@ -222,7 +278,7 @@ class ImageActions(Request):
             description=self.params.get("Description", ""),
             tags=tags["snapshot"],
         )
-        self.fleet.store.freeze_volume(volume.id, record)
+        self.fleet.store.freeze_volume(volume.id, replace(record, kms_key=volume.kms_key_id or ""))
         self._sync()
         return ActionResult(self.ec2_backend.snapshots[snapshot_id])
 
@@ -230,8 +286,11 @@ class ImageActions(Request):
         params = self.params
         source = self._stored_snapshot(params.get("SourceSnapshotId", ""), params.get("SourceRegion", ""))
         tags = self._tags("snapshot")["snapshot"]
+        key = asked_key(self.ec2_backend, params, source.kms_key, same_region=source.region == self.region)
+        if key and not usable(self.ec2_backend, key):
+            raise EC2ClientError("InvalidParameterValue", f"The KMS key {key} cannot be used.")
         self.error_on_dryrun()
-        copied = self.fleet.store.copy(source.id, self.region, params.get("Description", ""), tags)
+        copied = self.fleet.store.copy(source.id, self.region, params.get("Description", ""), tags, key)
         self._sync()
         return ActionResult({"SnapshotId": copied.id, "Tags": self.ec2_backend.snapshots[copied.id].tag_set})
 
@@ -241,10 +300,23 @@ class ImageActions(Request):
             return super().delete_snapshot()
         self.error_on_dryrun()
         try:
-            self.fleet.store.remove_snapshot(snapshot_id)
+            self._remove_snapshot(snapshot_id)
         except SnapshotInUse as error:
             raise EC2ClientError("InvalidSnapshot.InUse", f"The {error}") from error
         return EmptyResult()
+
+    def _remove_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot; one whose disk is being frozen goes when that is done.
+
+        :raises SnapshotInUse: an image is made of it
+        """
+        if snapshot_id not in self.pending:
+            self.fleet.store.remove_snapshot(snapshot_id)
+            return
+        for image in self.pending.values():
+            if isinstance(image, LocalImage) and image.record.snapshot_id == snapshot_id:
+                raise SnapshotInUse(f"snapshot {snapshot_id} is in use by {image.id}")
+        del self.pending[snapshot_id], self.ec2_backend.snapshots[snapshot_id]
 
     def delete_volume(self) -> ActionResult:
         answer = super().delete_volume()
@@ -263,3 +335,16 @@ class ImageActions(Request):
             if guest := self.fleet.guests.get(resource_id):
                 guest.refresh_metadata()
         return answer
+
+
+def _unset(image: ImageRecord) -> ImageRecord:
+    """An image as one that is made of it begins: what was set on it later is not taken over."""
+    return replace(
+        image,
+        launch_permissions=[],
+        disabled=False,
+        deprecated="",
+        protection="disabled",
+        protected_until="",
+        source_instance="",
+    )

@@ -79,6 +79,7 @@ class Metadata:
     security_groups: tuple[SecurityGroup, ...] = ()
     root_device: str = "/dev/xvda"
     launch_index: int = 0
+    life_cycle: str = "on-demand"
     launched: datetime = field(default_factory=lambda: datetime.now(UTC))
     user_data: bytes | None = None
     key: KeyPair | None = None
@@ -109,7 +110,7 @@ def entries(metadata: Metadata) -> dict[str, bytes]:
         "hostname": m.hostname,
         "instance-action": "none",
         "instance-id": m.instance_id,
-        "instance-life-cycle": "on-demand",
+        "instance-life-cycle": m.life_cycle,
         "instance-type": m.instance_type,
         "local-hostname": m.hostname,
         "local-ipv4": m.private_ip,

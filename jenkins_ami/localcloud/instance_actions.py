@@ -12,22 +12,27 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.utils import filter_iam_instance_profiles
 from moto.iam.exceptions import NotFoundException
 
 from ..artifacts import USERDATA_LIMIT
 from ..errors import AmiError
-from .instances import CODES, Guest, Size, size_of
-from .request import Request
-from .store import ImageRecord
+from .encryption import usable
+from .hardware import Size, size_of
+from .instances import CODES, Guest
+from .records import ImageRecord
+from .spot import SpotActions, spot_options
 
+NO_KEY = ("Client.InternalError", "Client.InternalError: Client error on launch")
+"""StateReason of an instance whose volume's key cannot be used."""
 INSTANCE_LIMIT = 20
 """Instances that one RunInstances may ask for."""
 
 _AMI_ID = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
-class InstanceActions(Request):
+class InstanceActions(SpotActions):
     """Each public method is one action, by its name in snake case."""
 
     def run_instances(self) -> ActionResult:
@@ -40,7 +45,14 @@ class InstanceActions(Request):
         image = self._usable_image(params.get("ImageId", ""))
         size = self._size(params.setdefault("InstanceType", "m1.small"), image)
         params["BlockDeviceMappings"] = [self._root_mapping(image, params.get("BlockDeviceMappings", []))]
+        key_id = params["BlockDeviceMappings"][0]["Ebs"].get("KmsKeyId")
         self._check_user_data(params.get("UserData"))
+        public = self._interface(params)
+        spot = spot_options(params)
+        metadata = params.setdefault("MetadataOptions", {})
+        if image.imds_support == "v2.0":  # EC2 User Guide, "Configure the AMI"
+            metadata.setdefault("HttpTokens", "required")
+            metadata.setdefault("HttpPutResponseHopLimit", 2)
         key = params.get("KeyName")
         if key and key not in self.ec2_backend.key_pairs:
             raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
@@ -53,7 +65,7 @@ class InstanceActions(Request):
         if least > INSTANCE_LIMIT:
             raise EC2ClientError("InstanceLimitExceeded", f"You can run {INSTANCE_LIMIT} instances at once here.")
         params["MinCount"] = min(most, INSTANCE_LIMIT)
-        self._tags("instance", "volume", "network-interface", "spot-instances-request")
+        tags = self._tags("instance", "volume", "network-interface", "spot-instances-request")
         if params.get("ClientToken") is None:
             params["ClientToken"] = ""  # moto would put one of its own
         self.fleet.store.require_space()
@@ -61,18 +73,47 @@ class InstanceActions(Request):
         reservation: Any = answer.result
         for instance in reservation.instances[1:] if profile else ():  # moto gives it to the first alone
             self.ec2_backend.associate_iam_instance_profile(instance.id, iam_instance_profile_name=profile)
+        unusable = bool(key_id) and not usable(self.ec2_backend, key_id)
         try:
-            for instance in reservation.instances:
-                self.fleet.launch(instance, image, size, reservation.id)
+            for index, instance in enumerate(reservation.instances):
+                guest = self.fleet.guest(instance, image, size, reservation.id)
+                if public:
+                    instance.nics[0].public_ip = f"203.0.113.{index % 254 + 1}"
+                if spot:
+                    guest.one_time = spot["type"] == "one-time"
+                    self._keep_spot_request(instance, spot, tags["spot-instances-request"])
+                if unusable:
+                    guest.come_to("terminated", NO_KEY)
+                else:
+                    guest.launch()
         except AmiError as error:
             for instance in reservation.instances:
-                guest = self.fleet.guests.get(instance.id)
-                if guest is None:
+                started = self.fleet.guests.get(instance.id)
+                if started is None:
                     instance.terminate()
-                elif guest.state != "terminated":
-                    guest.terminate()
+                elif started.state != "terminated":
+                    started.terminate()
             raise EC2ClientError("InsufficientInstanceCapacity", error.line()) from error
         return answer
+
+    @staticmethod
+    def _interface(params: dict[str, Any]) -> bool:
+        """Check the one network interface that may be asked for; whether it is to have a public address."""
+        interfaces = params.get("NetworkInterfaces", [])
+        if not interfaces:
+            return False
+        if len(interfaces) > 1 or "NetworkInterfaceId" in interfaces[0]:
+            raise EC2ClientError("UnsupportedOperation", "Instances have one network interface here, and a new one.")
+        for name in ("SubnetId", "SecurityGroupIds", "SecurityGroups"):
+            if params.get(name):
+                what = "subnet ID" if name == "SubnetId" else "security groups"
+                raise EC2ClientError(
+                    "InvalidParameterCombination",
+                    f"Network interfaces and an instance-level {what} may not be specified on the same request",
+                )
+        interfaces[0].setdefault("DeleteOnTermination", True)
+        interfaces[0].setdefault("DeviceIndex", 0)
+        return bool(interfaces[0].get("AssociatePublicIpAddress"))
 
     def _profile(self, asked: dict[str, str]) -> str | None:
         """The name of the instance profile that is asked for by name, ARN or both."""
@@ -109,17 +150,17 @@ class InstanceActions(Request):
         return record
 
     def _size(self, name: str, image: ImageRecord) -> Size:
-        types = self.ec2_backend.describe_instance_types(filters={"instance-type": [name]})
-        if not types:
+        known = INSTANCE_TYPES.get(name)
+        if known is None:
             raise EC2ClientError("InvalidParameterValue", f"Invalid value '{name}' for InstanceType.")
-        supported = types[0]["ProcessorInfo"]["SupportedArchitectures"]
+        supported = known["ProcessorInfo"]["SupportedArchitectures"]
         if image.architecture not in supported:
             raise EC2ClientError(
                 "InvalidParameterValue",
                 f"The architecture '{','.join(supported)}' of the specified instance type does not match the "
                 f"architecture '{image.architecture}' of the specified AMI.",
             )
-        return size_of(types[0])
+        return size_of(known)
 
     @staticmethod
     def _check_user_data(encoded: str | None) -> None:
@@ -169,6 +210,14 @@ class InstanceActions(Request):
     def stop_instances(self) -> ActionResult:
         force = bool(self.params.get("Force"))
         guests = self._guests("running", "stopping", "stopped")
+        for guest in guests:
+            if guest.one_time:
+                raise EC2ClientError(
+                    "UnsupportedOperation",
+                    f"You can't stop the Spot Instance '{guest.instance.id}' because it is associated with a one-time "
+                    "Spot Instance request. You can only stop Spot Instances associated with persistent Spot Instance "
+                    "requests.",
+                )
         return self._changes("StoppingInstances", guests, {"running"}, lambda guest: guest.stop(force=force))
 
     def reboot_instances(self) -> ActionResult:

@@ -7,20 +7,26 @@ of the API, so no XML is written here; whatever goes wrong is answered with one 
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from moto.core.exceptions import ServiceException
+from moto.core.model import OperationModel
 from moto.core.responses import ActionResult, OperationNotFoundError
-from moto.core.utils import camelcase_to_underscores
+from moto.core.serialize import EC2Serializer
+from moto.core.utils import camelcase_to_underscores, get_service_model
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
 from ..errors import AmiError
+from .encryption import asked_key, managed_key
 from .instances import Fleet, Guest
-from .model import LocalImage, local_snapshot
-from .store import ImageRecord
+from .model import LocalImage, LocalSnapshot
+from .picker import Known, Picker
+from .records import ImageRecord
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +40,10 @@ PRETENDED = {
     "request_spot_instances",
 }
 """Actions that moto plays without a machine or a disk behind them. Here they are refused."""
+
+_MADE_OF = "local_cloud_records"
+"""Attribute of a backend of moto's: the store, and the records that its images and snapshots were made of."""
+_MEMBERS: dict[tuple[type, str, str], Known] = {}
 
 
 @dataclass(frozen=True)
@@ -49,8 +59,8 @@ class Request(EC2Response):  # type: ignore[misc]
 
     fleet: ClassVar[Fleet]
     answers: ClassVar[dict[tuple[str, str, str], _Answer]]
-    pending: ClassVar[dict[str, LocalImage]]
-    """Images whose disk is being frozen, or could not be. Those that could are in the store."""
+    pending: ClassVar[dict[str, LocalImage | LocalSnapshot]]
+    """Images and snapshots whose disk is being frozen, or could not be. Those that could are in the store."""
 
     def _dispatch(self, *args: Any, **kwargs: Any) -> Any:
         with self.fleet.lock:
@@ -71,39 +81,67 @@ class Request(EC2Response):  # type: ignore[misc]
             return (500 if error.code == "InternalError" else status), headers, body
 
     def call_action(self) -> Any:
+        """As moto's, without its search through all methods of the class, which takes longer than most actions."""
         action = self._get_action()
-        self._sync()
-        if camelcase_to_underscores(action) in PRETENDED:
+        name = camelcase_to_underscores(action)
+        if name in PRETENDED or not hasattr(self, name):
             raise NotImplementedError
+        self._sync()
         self.fleet.progress.detail(f"ec2 {self.region} {action}")
-        return super().call_action()
+        try:
+            result = getattr(self, name)()
+        except ServiceException as error:
+            result = ActionResult(error)
+        status, headers, body = self.serialized(result)
+        headers, body = self._enrich_response(headers, body)
+        return status, headers, body
+
+    def serialized(self, action_result: ActionResult) -> Any:
+        model = get_service_model("ec2")
+        try:
+            operation = model.operation_model(self._get_action())
+        except OperationNotFoundError:
+            operation = OperationModel({}, model)
+        picker = Picker(self.RESPONSE_KEY_PATH_TO_TRANSFORMER, _MEMBERS)
+        answer = EC2Serializer(operation_model=operation, value_picker=picker).serialize(action_result.result)
+        return answer["status_code"], answer["headers"] | self.response_headers, answer["body"]
 
     def _sync(self) -> None:
         """Make moto's model of images and snapshots what the store has: it may have been changed by others."""
         backend, store = self.ec2_backend, self.fleet.store
-        images = {record.id: record for record in store.images() if record.region == self.region}
+        now = (store, store.image_records(), store.snapshots())
+        then = getattr(backend, _MADE_OF, (None, None, None))
+        if then[0] is None:
+            managed_key(backend)  # which is always there, for who looks at it
+        if all(new is old for new, old in zip(now, then, strict=True)):
+            return
+        images = {record.id: record for record in now[1].values() if record.region == self.region}
         for image_id, known in list(backend.amis.items()):
             if image_id not in images and image_id not in self.pending:
                 del backend.amis[image_id]
             elif image_id in images and known.record != images[image_id]:
-                fresh = LocalImage(backend, images[image_id])
-                fresh.launch_permissions, fresh.state = known.launch_permissions, known.state
-                backend.amis[image_id] = fresh
+                known.become(images[image_id])
         for image_id in images.keys() - backend.amis.keys():
             backend.amis[image_id] = LocalImage(backend, images[image_id])
-        snapshots = {key: record for key, record in store.snapshots().items() if record.region == self.region}
+        snapshots = {key: record for key, record in now[2].items() if record.region == self.region}
         for snapshot_id, known in list(backend.snapshots.items()):
-            if hasattr(known, "record") and snapshots.get(snapshot_id) != known.record:
+            if not hasattr(known, "record") or snapshot_id in self.pending:
+                continue
+            if snapshot_id not in snapshots:
                 del backend.snapshots[snapshot_id]
+            elif snapshots[snapshot_id] != known.record:
+                known.become(snapshots[snapshot_id])
         for snapshot_id in snapshots.keys() - backend.snapshots.keys():
-            backend.snapshots[snapshot_id] = local_snapshot(backend, snapshots[snapshot_id])
+            backend.snapshots[snapshot_id] = LocalSnapshot(backend, snapshots[snapshot_id])
+        setattr(backend, _MADE_OF, now)
 
     def _once(self, make: Callable[[], ActionResult]) -> ActionResult:
         """Answer a ClientToken's second request as its first (EC2 Developer Guide, "Ensuring idempotency")."""
         token = self.params.get("ClientToken")
         if not token:
             return make()
-        params = {key: value for key, value in self.params.items() if key not in ("ClientToken", "DryRun")}
+        asked = {key: value for key, value in self.params.items() if key not in ("ClientToken", "DryRun")}
+        params = copy.deepcopy(asked)  # the action fills in what was left out
         key = (self._get_action(), self.region, token)
         if (known := self.answers.get(key)) is None:
             known = self.answers[key] = _Answer(params, make())
@@ -135,8 +173,7 @@ class Request(EC2Response):  # type: ignore[misc]
             raise EC2ClientError("UnsupportedOperation", f"There is no machine behind {instance_id}.")
         return guest
 
-    @staticmethod
-    def _root_mapping(image: ImageRecord, asked: list[dict[str, Any]]) -> dict[str, Any]:
+    def _root_mapping(self, image: ImageRecord, asked: list[dict[str, Any]]) -> dict[str, Any]:
         """The root volume: as the image says, changed by what is asked for."""
         mapping: dict[str, Any] = {
             "SnapshotId": image.snapshot_id,
@@ -144,6 +181,7 @@ class Request(EC2Response):  # type: ignore[misc]
             "VolumeType": image.volume_type,
             "DeleteOnTermination": image.delete_on_termination,
         }
+        key = image.kms_key
         for device in asked:
             if device.get("DeviceName") != image.root_device:
                 raise EC2ClientError(
@@ -154,11 +192,13 @@ class Request(EC2Response):  # type: ignore[misc]
             ebs = device.get("Ebs", {})
             if ebs.get("SnapshotId", image.snapshot_id) != image.snapshot_id:
                 raise EC2ClientError("InvalidBlockDeviceMapping", "snapshotId cannot be modified on root device")
-            mapping |= {key: value for key, value in ebs.items() if key in mapping}
+            mapping |= {name: value for name, value in ebs.items() if name in mapping}
+            key = asked_key(self.ec2_backend, ebs, key)
         if (size := int(mapping["VolumeSize"])) < image.volume_size:
             raise EC2ClientError(
                 "InvalidBlockDeviceMapping",
                 f"Volume of size {size}GB is smaller than snapshot '{image.snapshot_id}', "
                 f"expect size>= {image.volume_size}GB",
             )
+        mapping |= {"Encrypted": True, "KmsKeyId": key} if key else {}
         return {"DeviceName": image.root_device, "Ebs": mapping}

@@ -18,17 +18,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from .. import __version__
 from ..errors import HostError
 from ..progress import Progress
 from . import accel
+from .hardware import QemuHardware
 from .instances import Fleet
 from .machine import S3_ADDRESS
 from .profile import PROFILE
 from .store import REGION, ImageStore
+
+if TYPE_CHECKING:
+    from .ec2 import Responses
 
 HEALTH = "/.jenkins-ami"
 """Answers with the state folder that is served. No bucket can have such a name."""
@@ -36,10 +40,15 @@ HEALTH = "/.jenkins-ami"
 IDLE = 2.0
 """Seconds without a lease after which a server that runs until unused ends."""
 
+_SIGNED_FOR_EC2 = {
+    "PATH_INFO": "/",
+    "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/ec2/aws4_request, x",
+}
 log = logging.getLogger(__name__)
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
+Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class Application:
@@ -47,9 +56,11 @@ class Application:
 
     A browser can be made to send requests to loopback by any page it visits. So a request must name a loopback host
     (a page's own name that resolves to 127.0.0.1 does not), and must not carry an ``Origin``.
+
+    :param responses: the EC2 actions, when not those of :mod:`.ec2`
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, responses: type[Responses] | None = None) -> None:
         os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # 1,300 images of other people, and a second of time
         try:
             from moto.core.base_backend import BackendDict
@@ -63,12 +74,14 @@ class Application:
             ) from error
 
         BackendDict.reset()  # what an earlier server of this process left
-        urls.url_paths["{0}/"] = ec2.bound_to(fleet).dispatch
+        self.ec2 = ec2.bound_to(fleet, responses or ec2.Responses)
+        urls.url_paths["{0}/"] = self.ec2.dispatch
         _provide_profile()
         self._issuer = fleet.issuer
         self._state = str(fleet.store.state)
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._s3 = self._moto.get_application({"PATH_INFO": "/"})  # where unsigned requests go
+        self._moto.get_application(_SIGNED_FOR_EC2)  # before another application changes the paths for its own
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
@@ -148,10 +161,11 @@ class LocalCloudServer:
             self.progress.info(self.machines)
             store.sweep()
             Fleet.sweep(self.state)
-            listener = stack.enter_context(self._listen())
-            self.fleet = Fleet(store, machines, self.port, self.progress)
+            listener = stack.enter_context(listen(self.port))
+            self.port = listener.getsockname()[1]
+            self.fleet = Fleet(store, QemuHardware(machines, self.port), self.progress)
             stack.callback(self.fleet.close)
-            self._serve(stack, listener, Application(self.fleet))
+            serve(stack, listener, Application(self.fleet), self.progress)
             self._announce(stack)
             self._stack = stack.pop_all()
         return self
@@ -193,45 +207,6 @@ class LocalCloudServer:
             hint="Use that one, end it, or give this one another --state",
         )
 
-    def _listen(self) -> socket.socket:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
-            listener.listen(128)
-        except (OSError, OverflowError) as error:
-            listener.close()
-            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-                raise HostError(
-                    f"port {self.port} is in use", hint="Choose another with --port; 0 finds a free one"
-                ) from None
-            raise HostError(f"port {self.port} cannot be used: {error}") from None
-        self.port = listener.getsockname()[1]
-        return listener
-
-    def _serve(self, stack: contextlib.ExitStack, listener: socket.socket, application: Application) -> None:
-        from moto.server import MotoRequestHandler
-        from werkzeug.serving import make_server
-
-        progress = self.progress
-
-        class Handler(MotoRequestHandler):  # type: ignore[misc]
-            def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
-                if self.path != "/":  # EC2's say what they are by themselves
-                    progress.detail(f"{self.command} {self.path.partition('?')[0]} {code}")
-
-            def log(self, type: str, message: str, *args: object) -> None:
-                progress.detail(f"{type}: {message % args}")
-
-        server = make_server(
-            "127.0.0.1", self.port, application, threaded=True, request_handler=Handler, fd=listener.fileno()
-        )
-        stack.callback(server.server_close)
-        thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(server.shutdown)
-
     def _announce(self, stack: contextlib.ExitStack) -> None:
         file, part = self.state / "endpoint.json", self.state / ".endpoint.json.part"
         started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -246,6 +221,46 @@ class LocalCloudServer:
         stack.callback(file.unlink, missing_ok=True)
         part.write_text(json.dumps(data))
         part.rename(file)
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on 127.0.0.1 that takes connections; port 0 takes a free one.
+
+    :raises HostError: when the port is in use, or is none
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(512)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise HostError(f"port {port} is in use", hint="Choose another with --port; 0 finds a free one") from None
+        raise HostError(f"port {port} cannot be used: {error}") from None
+    return listener
+
+
+def serve(stack: contextlib.ExitStack, listener: socket.socket, application: Wsgi, progress: Progress) -> None:
+    """Serve an application on a listening socket, from now until ``stack`` is closed. Every request is a detail."""
+    from moto.server import MotoRequestHandler
+    from werkzeug.serving import make_server
+
+    class Handler(MotoRequestHandler):  # type: ignore[misc]
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
+            if self.path != "/":  # EC2's say what they are by themselves
+                progress.detail(f"{self.command} {self.path.partition('?')[0]} {code}")
+
+        def log(self, type: str, message: str, *args: object) -> None:
+            progress.detail(f"{type}: {message % args}")
+
+    host, port = listener.getsockname()
+    server = make_server(host, port, application, threaded=True, request_handler=Handler, fd=listener.fileno())
+    stack.callback(server.server_close)
+    thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+    thread.start()
+    stack.callback(thread.join)
+    stack.callback(server.shutdown)
 
 
 def endpoint_of(state: Path) -> dict[str, Any] | None:

@@ -15,7 +15,6 @@ API; :mod:`.ec2` speaks that.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -24,15 +23,16 @@ import secrets
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from ..errors import HostError, InputError
 from ..process import run
 from ..progress import size as human
+from .records import ImageRecord, Records, SnapshotRecord
 
 REGION = "us-east-1"
 BASE_TAG = "jenkins-ami:base"
@@ -42,7 +42,6 @@ GIB = 1 << 30
 RESERVE = 256 << 20
 """Bytes that must stay free on the state folder's file system."""
 
-_ID = re.compile(r"(ami|snap)-[0-9a-f]+")
 _NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
 
 
@@ -56,48 +55,6 @@ class NotStored(InputError):
 
 class SnapshotInUse(InputError):
     """An image boots from that snapshot."""
-
-
-@dataclass(frozen=True)
-class SnapshotRecord:
-    """A snapshot. ``size`` in GiB; ``layer`` is its file's name in ``disks/``; ``created`` is ISO 8601 in UTC."""
-
-    id: str
-    region: str
-    layer: str
-    size: int
-    created: str
-    volume_id: str
-    description: str = ""
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """An image. ``volume_size`` in GiB; ``boot_mode`` is EC2's (empty: the machine's default, legacy BIOS)."""
-
-    id: str
-    region: str
-    name: str
-    snapshot_id: str
-    volume_size: int
-    created: str
-    description: str = ""
-    root_device: str = "/dev/xvda"
-    volume_type: str = "gp3"
-    delete_on_termination: bool = True
-    architecture: str = "x86_64"
-    virtualization_type: str = "hvm"
-    boot_mode: str = ""
-    imds_support: str = ""
-    tpm_support: str = ""
-    ena_support: bool = True
-    source_instance: str = ""
-    source_image: str = ""
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-Record = TypeVar("Record", ImageRecord, SnapshotRecord)
 
 
 def new_id(prefix: str) -> str:
@@ -127,29 +84,46 @@ def backing(disk: Path) -> str | None:
         return file.read(length).decode()
 
 
-class ImageStore:
-    """Images and snapshots under one state folder. Safe to use from several threads and processes at once."""
+Overlay = Callable[[Path, str, int], None]
+"""Makes a disk: the file, the name of the layer below it in the same folder, and its size in bytes."""
 
-    def __init__(self, state: Path) -> None:
+
+def qcow2_overlay(disk: Path, layer: str, size: int) -> None:
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", layer, disk, str(size)])
+
+
+class ImageStore:
+    """Images and snapshots under one state folder. Safe to use from several threads and processes at once.
+
+    :param overlay: what makes the disks of volumes
+    :param durable: what was done outlives a loss of power
+    """
+
+    def __init__(self, state: Path, overlay: Overlay = qcow2_overlay, *, durable: bool = True) -> None:
         self.state = state
         self.disks = state / "disks"
-        self._images = state / "images"
-        self._snapshots = state / "snapshots"
+        self._make_overlay = overlay
+        self._images = Records(state / "images", ImageRecord, durable=durable)
+        self._snapshots = Records(state / "snapshots", SnapshotRecord, durable=durable)
 
     # Reading
 
     def images(self) -> list[ImageRecord]:
         """All images, the oldest first."""
-        return sorted(self._read(self._images, ImageRecord), key=lambda image: (image.created, image.id))
+        return sorted(self._images.all().values(), key=lambda image: (image.created, image.id))
 
-    def snapshots(self) -> dict[str, SnapshotRecord]:
-        """All snapshots by id."""
-        return {record.id: record for record in self._read(self._snapshots, SnapshotRecord)}
+    def image_records(self) -> Mapping[str, ImageRecord]:
+        """All images by id; the same object as long as none has changed."""
+        return self._images.all()
+
+    def snapshots(self) -> Mapping[str, SnapshotRecord]:
+        """All snapshots by id; the same object as long as none has changed."""
+        return self._snapshots.all()
 
     def get(self, image_id: str) -> ImageRecord:
         """:raises NotStored: when there is no such image"""
         try:
-            return self._get(self._images, ImageRecord, image_id)
+            return self._images.read(image_id)
         except FileNotFoundError:
             known = ", ".join(f"{image.id} ({image.name})" for image in self.images()[-5:])
             hint = f"The newest are {known}" if known else "There are no images at all"
@@ -170,7 +144,7 @@ class ImageStore:
     def snapshot(self, snapshot_id: str) -> SnapshotRecord:
         """:raises NotStored: when there is no such snapshot"""
         try:
-            return self._get(self._snapshots, SnapshotRecord, snapshot_id)
+            return self._snapshots.read(snapshot_id)
         except FileNotFoundError:
             raise NotStored(f"there is no snapshot {snapshot_id!r}", where=self.state) from None
 
@@ -225,8 +199,8 @@ class ImageStore:
                 self._check_name(name, region)
                 self.disks.mkdir(exist_ok=True)
                 (work / "disk.qcow2").rename(self.disks / snapshot.layer)
-                self._write(self._snapshots, snapshot)
-                self._write(self._images, image)
+                self._snapshots.write(snapshot)
+                self._images.write(image)
         return image
 
     def register(self, image: ImageRecord) -> None:
@@ -237,9 +211,11 @@ class ImageStore:
         with self._locked():
             self._check_name(image.name, image.region)
             self.snapshot(image.snapshot_id)
-            self._write(self._images, image)
+            self._images.write(image)
 
-    def copy(self, snapshot_id: str, region: str, description: str, tags: Mapping[str, str]) -> SnapshotRecord:
+    def copy(
+        self, snapshot_id: str, region: str, description: str, tags: Mapping[str, str], kms_key: str = ""
+    ) -> SnapshotRecord:
         """A second snapshot of the same bytes (CopySnapshot, CopyImage). They share the layer."""
         with self._locked():
             copied = replace(
@@ -248,24 +224,39 @@ class ImageStore:
                 region=region,
                 created=now(),
                 description=description,
+                kms_key=kms_key,
+                permissions=[],
                 tags=dict(tags),
             )
-            self._write(self._snapshots, copied)
+            self._snapshots.write(copied)
         return copied
 
     def retag(self, resource_id: str, tags: Mapping[str, str]) -> None:
         """Give an image or a snapshot exactly these tags. Ids of anything else are ignored."""
-        with self._locked(), contextlib.suppress(NotStored):
+        with contextlib.suppress(NotStored):
             if resource_id.startswith("ami-"):
-                self._write(self._images, replace(self.get(resource_id), tags=dict(tags)))
+                self.revise_image(resource_id, tags=dict(tags))
             elif resource_id.startswith("snap-"):
-                self._write(self._snapshots, replace(self.snapshot(resource_id), tags=dict(tags)))
+                self.revise_snapshot(resource_id, tags=dict(tags))
+
+    def revise_image(self, image_id: str, **changes: Any) -> None:
+        """Change what is known of an image, by the names of its record's fields.
+
+        :raises NotStored: when there is no such image
+        """
+        with self._locked():
+            self._images.write(replace(self.get(image_id), **changes))
+
+    def revise_snapshot(self, snapshot_id: str, **changes: Any) -> None:
+        """The same for a snapshot."""
+        with self._locked():
+            self._snapshots.write(replace(self.snapshot(snapshot_id), **changes))
 
     def remove_image(self, image_id: str) -> ImageRecord:
         """Forget an image; its snapshot stays."""
         with self._locked():
             image = self.get(image_id)
-            self._file(self._images, image_id).unlink()
+            self._images.remove(image_id)
         return image
 
     def remove_snapshot(self, snapshot_id: str) -> None:
@@ -278,7 +269,7 @@ class ImageStore:
             for image in self.images():
                 if image.snapshot_id == snapshot_id:
                     raise SnapshotInUse(f"snapshot {snapshot_id} is in use by {image.id}")
-            self._file(self._snapshots, snapshot_id).unlink()
+            self._snapshots.remove(snapshot_id)
             self._collect()
 
     def delete(self, image_id: str) -> None:
@@ -308,7 +299,7 @@ class ImageStore:
             volume.rename(layer)
             try:
                 self._overlay(volume_id, snapshot.layer, snapshot.size)
-                self._write(self._snapshots, snapshot)
+                self._snapshots.write(snapshot)
             except BaseException:
                 layer.rename(volume)
                 raise
@@ -374,7 +365,7 @@ class ImageStore:
     def _overlay(self, volume_id: str, layer: str, size: int) -> Path:
         volume = self.volume(volume_id)
         try:
-            run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", layer, volume, str(size * GIB)])
+            self._make_overlay(volume, layer, size * GIB)
         except BaseException:
             volume.unlink(missing_ok=True)
             raise
@@ -416,36 +407,6 @@ class ImageStore:
         for image in self.images():
             if (image.name, image.region) == (name, region):
                 raise NameTaken(f"the name {name!r} is taken by {image.id}", hint="Remove that image or choose a name")
-
-    @staticmethod
-    def _file(folder: Path, record_id: str) -> Path:
-        return folder / f"{record_id}.json"
-
-    def _get(self, folder: Path, kind: type[Record], record_id: str) -> Record:
-        if not _ID.fullmatch(record_id):
-            raise FileNotFoundError(record_id)
-        return kind(**json.loads(self._file(folder, record_id).read_bytes()))
-
-    def _read(self, folder: Path, kind: type[Record]) -> Iterator[Record]:
-        for file in folder.glob("*.json"):
-            with contextlib.suppress(FileNotFoundError):  # removed since
-                yield self._get(folder, kind, file.stem)
-
-    def _write(self, folder: Path, record: ImageRecord | SnapshotRecord) -> None:
-        folder.mkdir(exist_ok=True)
-        part = folder / f".{record.id}.part"
-        try:
-            with part.open("w") as file:
-                json.dump(asdict(record), file, indent=1, sort_keys=True)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(self._file(folder, record.id))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise HostError("no disk space", where=folder) from error
-            raise
-        finally:
-            part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -13,33 +13,27 @@ from jenkins_ami.cloud import environments, waiting
 from jenkins_ami.cloud.environments import Environment
 from jenkins_ami.cloud.session import Cloud
 
-from .server import REGION, Server, serving, tighten
+from .server import REGION, Server
+from .simulated import SimulatedCloud
 
-FAST = waiting.Pace(state=0.01, state_longest=0.02, console=0.01, console_lag=0.2, settle=0.2)
+FAST = waiting.Pace(state=0.01, state_longest=0.02, console=0.01, console_lag=0.2, settle=0.2, patience=2, capacity=0)
 
 
 @pytest.fixture(scope="session")
-def _endpoint() -> Iterator[str]:
-    before = os.environ.get("MOTO_EC2_LOAD_DEFAULT_AMIS")
-    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
-    try:
-        with serving() as url:
-            yield url
-    finally:
-        if before is None:
-            del os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"]
-        else:
-            os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = before
+def _endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # the application sets it as well, and for good
+        cloud = SimulatedCloud(tmp_path_factory.mktemp("cloud") / "state")
+        with cloud.serving() as url:
+            yield Server(cloud, url)
 
 
 @pytest.fixture
-def server(_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    server = Server(_endpoint)
-    server.reset()
-    tighten(server, monkeypatch)
+def server(_endpoint: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    _endpoint.reset()
     monkeypatch.setattr(waiting, "LOCAL", FAST)
-    yield server
-    server.reset()
+    yield _endpoint
+    _endpoint.reset()
 
 
 @pytest.fixture
@@ -60,6 +54,6 @@ def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """Nobody's own credentials and settings take part."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
-    for name in [name for name in os.environ if name.startswith(("AWS_", "JENKINS_AMI_"))]:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "BUILDAMI_", "JENKINS_AMI_"))]:
         monkeypatch.delenv(name)
     return home

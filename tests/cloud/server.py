@@ -1,52 +1,44 @@
-"""An EC2 and S3 endpoint for tests: moto's real HTTP server, with a script for what instances do.
+"""The EC2 and S3 endpoint of tests: the local cloud's own application with simulated machines, in the test's process.
 
-No machine is behind its instances, so the script says what a machine would: which state it comes to, for which reason,
-and what its console shows. Where moto is looser than EC2 in what a build relies on, it is tightened here.
+An instance runs until the script says otherwise; nothing is on its console but what the script puts there.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
-import pytest
+from moto.ec2.exceptions import EC2ClientError
 
-REGION = "eu-central-1"
+from jenkins_ami.localcloud.records import ImageRecord
+
+from .simulated import REGION, Script, SimulatedCloud, make_image
+
 ACCOUNT = "123456789012"
 BY_ITSELF = "Client.InstanceInitiatedShutdown"
-
-
-@dataclass
-class Script:
-    """What every instance does once it is launched."""
-
-    state: str = "running"
-    reason: str = ""
-    console: bytes = b""
-    image_states: list[str] = field(default_factory=list)
-    """States that an image goes through, one for each look, before it is available."""
+_ALIASES = {"root_device_name": "root_device"}
+_FIELDS = {each.name for each in fields(ImageRecord)} | _ALIASES.keys()
+_GONE = ("shutting-down", "terminated")
+_NAMES = {"get_reservations_by_instance_ids": "describe_instances_by_id"}
+"""moto's name for what the API has no action of its own for."""
 
 
 class Server:
-    """The endpoint, the script, and the books behind it."""
+    """The endpoint, the script, and the books behind it.
 
-    def __init__(self, endpoint: str) -> None:
+    Actions go by their names in snake case; a look at instances by their ids is ``describe_instances_by_id``.
+    """
+
+    def __init__(self, cloud: SimulatedCloud, endpoint: str) -> None:
+        self.cloud = cloud
         self.endpoint = endpoint
-        self.script = Script()
-        self.launches: list[dict[str, Any]] = []
-        self.refusals: dict[str, list[Exception]] = {}
-        """For a backend's method, errors to answer the next calls with."""
-        self.before: dict[str, Callable[[], None]] = {}
-        """For a backend's method, what happens just before it is called."""
+        self.reset()
 
     @property
     def ec2(self) -> Any:
-        from moto.ec2.models import ec2_backends
-
-        return ec2_backends[ACCOUNT][REGION]
+        """moto's backend, with all images and snapshots in it, of the region that tests build in."""
+        return self.cloud.backend(REGION)
 
     @property
     def s3(self) -> Any:
@@ -54,43 +46,63 @@ class Server:
 
         return s3_backends[ACCOUNT]["aws"]
 
+    @property
+    def script(self) -> Script:
+        return self.cloud.simulation.script
+
+    @property
+    def launches(self) -> list[dict[str, Any]]:
+        """What was launched: ``user_data`` in base64, ``iam_instance_profile_name``, and all ``params``."""
+        return self.cloud.simulation.launches
+
+    @property
+    def refusals(self) -> dict[str, list[Exception]]:
+        """For an action, errors to answer the next calls with."""
+        return self.cloud.simulation.refusals
+
+    @property
+    def before(self) -> _Hooks:
+        """For an action, what happens just before it is begun."""
+        return _Hooks(self.cloud.simulation.before)
+
     def reset(self) -> None:
-        self.script = Script()
-        self.launches.clear()
-        self.refusals.clear()
-        self.before.clear()
-        self.ec2.reset()
+        self.cloud.forget()
+        self.cloud.simulation.script = Script(state="running", console=b"")
+        self.base_id: str | None = None
         from moto.s3.models import s3_backends
 
         for name in [name for name in self.s3.buckets if name.startswith("test-")]:
             del self.s3.buckets[name]
             del s3_backends.bucket_accounts[name]
 
-    def base(self, **attributes: Any) -> str:
+    def base(self, name: str = "base", **attributes: Any) -> str:
         """Register a base image as the account's own; returns its id."""
-        image = self.ec2.register_image(name="base", description="")
-        image.architecture = "x86_64"
-        for name, value in attributes.items():
-            setattr(image, name, value)
-        self.base_id = image.id
-        return str(image.id)
+        self.base_id = self.image(name, **attributes)
+        return self.base_id
 
-    def image(self, name: str, tags: dict[str, str] | None = None) -> str:
-        """Register another image; returns its id."""
-        image = self.ec2.register_image(name=name, description="")
-        image.architecture = "x86_64"
-        image.add_tags(tags or {})
-        return str(image.id)
+    def image(self, name: str, tags: dict[str, str] | None = None, *, region: str = REGION, **attributes: Any) -> str:
+        """Register another image; returns its id.
+
+        :param attributes: fields of the store's record, or attributes of moto's model
+        """
+        record = {"root_device": "/dev/sda1", "tags": tags or {}}
+        record |= {_ALIASES.get(key, key): attributes.pop(key) for key in list(attributes) if key in _FIELDS}
+        image = make_image(self.cloud.store, name, size=15, region=region, **record)
+        for key, value in attributes.items():
+            setattr(self.cloud.backend(region).amis[image.id], key, value)
+        return image.id
 
     def stop(self, reason: str, *, state: str = "stopped", console: bytes = b"") -> None:
         """From now on instances come to ``state`` for ``reason`` as soon as they are launched."""
         self.script.state, self.script.reason, self.script.console = state, reason, console
 
-    def refuse(self, method: str, code: str, message: str = "because the test says so") -> None:
-        """Answer the next call that ends in a backend's ``method`` with an error."""
-        from moto.ec2.exceptions import EC2ClientError
+    def refuse(self, action: str, code: str, message: str = "because the test says so") -> None:
+        """Answer the next call of an action with an error."""
+        self.cloud.simulation.refuse(_NAMES.get(action, action), EC2ClientError(code, message))
 
-        self.refusals.setdefault(method, []).append(EC2ClientError(code, message))
+    def lose(self, action: str, code: str = "InternalError", message: str = "the answer is lost") -> None:
+        """Answer the next call of an action with an error, after it has had its effect."""
+        self.cloud.simulation.lose(action, EC2ClientError(code, message))
 
     # What is there
 
@@ -98,18 +110,24 @@ class Server:
     def instances(self) -> list[Any]:
         """Instances that are not terminated."""
         found = [each for reservation in self.ec2.reservations.values() for each in reservation.instances]
-        return [each for each in found if each.state != "terminated"]
+        return [each for each in found if each._state.name not in _GONE]
+
+    @property
+    def spot_requests(self) -> list[Any]:
+        """Spot requests that are still good for an instance."""
+        known = self.ec2.spot_instance_requests.values()
+        return [each for each in known if each.state in ("open", "active", "disabled")]
 
     @property
     def images(self) -> list[Any]:
         """Images but for the base."""
-        return [image for image in self.ec2.amis.values() if image.id != getattr(self, "base_id", None)]
+        return [image for image in self.ec2.amis.values() if image.id != self.base_id]
 
     @property
     def snapshots(self) -> list[Any]:
         """Snapshots but for the base's."""
-        base = self.ec2.amis.get(getattr(self, "base_id", None))
-        own = base.ebs_snapshot.id if base else None
+        base = self.ec2.amis.get(self.base_id)
+        own = base.record.snapshot_id if base else None
         return [each for each in self.ec2.snapshots.values() if each.id != own]
 
     @property
@@ -121,95 +139,20 @@ class Server:
         assert [image.name for image in self.images] == []
         assert [snapshot.id for snapshot in self.snapshots] == []
         assert [name for name in self.objects if name.startswith("test-")] == []
-        assert [volume.id for volume in self.ec2.volumes.values() if volume.attachment] == []
+        attached = [volume.attachment.instance for volume in self.ec2.volumes.values() if volume.attachment]
+        assert [instance.id for instance in attached if instance._state.name not in _GONE] == []
+        assert [each.id for each in self.spot_requests] == []
 
 
-@contextmanager
-def serving() -> Iterator[str]:
-    """moto's server on a free port of loopback; gives its URL."""
-    from moto.server import ThreadedMotoServer
+class _Hooks(dict[str, Callable[[], object]]):
+    """Hooks by an action's name or by moto's; changes go to the simulation."""
 
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    def __init__(self, hooks: dict[str, Callable[[], object]]) -> None:
+        super().__init__(hooks)
+        self._hooks = hooks
 
+    def __setitem__(self, action: str, hook: Callable[[], object]) -> None:
+        self._hooks[_NAMES.get(action, action)] = hook
 
-def tighten(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make moto follow the script, and be as strict as EC2 where a build relies on it."""
-    from moto.ec2 import models
-    from moto.ec2.exceptions import EC2ClientError
-    from moto.ec2.models.instances import StateReason
-    from moto.ec2.responses.general import General
-
-    backend = models.EC2Backend
-
-    def scripted(method: str) -> Callable[[Callable[..., Any]], None]:
-        real = getattr(backend, method)
-
-        def install(then: Callable[..., Any]) -> None:
-            def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-                if method in server.before:
-                    server.before[method]()
-                if server.refusals.get(method):
-                    raise server.refusals[method].pop(0)
-                return then(real, self, *args, **kwargs)
-
-            monkeypatch.setattr(backend, method, call)
-
-        return install
-
-    @scripted("run_instances")
-    def _(real: Any, self: Any, image_id: str, count: int, user_data: Any, groups: Any, **kwargs: Any) -> Any:
-        server.launches.append({"user_data": str(user_data), **kwargs})
-        reservation = real(self, image_id, count, user_data, groups, **kwargs)
-        for instance in reservation.instances:
-            if server.script.state == "terminated":
-                instance.terminate()
-            instance._state.name = server.script.state
-            instance.state_reason = StateReason("", server.script.reason) if server.script.reason else None
-        return reservation
-
-    @scripted("create_image")
-    def _(real: Any, self: Any, instance_id: str, name: str, description: str, tag_specifications: Any) -> Any:
-        if any(image.name == name for image in self.amis.values()):
-            raise EC2ClientError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use")
-        of = {each["ResourceType"]: each["Tags"] for each in tag_specifications}
-        image = real(self, instance_id, name, description, [{"ResourceType": "image", "Tags": of["image"]}])
-        image.ebs_snapshot.add_tags({tag["Key"]: tag["Value"] for tag in of["snapshot"]})
-        image.states = list(server.script.image_states)
-        image.state = image.states.pop(0) if image.states else "available"
-        if image.state == "pending":  # the image names its snapshot before DescribeSnapshots knows it
-            del self.snapshots[image.ebs_snapshot.id]
-        return image
-
-    @scripted("describe_images")
-    def _(real: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
-        found = real(self, *args, **kwargs)
-        for image in found:
-            if image.state == "pending":
-                image.state = image.states.pop(0) if image.states else "available"
-                if image.state != "pending":
-                    self.snapshots[image.ebs_snapshot.id] = image.ebs_snapshot
-        return found
-
-    looks = ("describe_instances", "get_reservations_by_instance_ids")
-    for method in (*looks, "deregister_image", "delete_snapshot", "terminate_instances"):
-
-        @scripted(method)
-        def _(real: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
-            return real(self, *args, **kwargs)
-
-    def get_console_output(self: Any) -> Any:
-        from moto.core.responses import ActionResult
-
-        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
-        if server.refusals.get("get_console_output"):
-            raise server.refusals["get_console_output"].pop(0)
-        output = base64.b64encode(server.script.console).decode()
-        return ActionResult({"InstanceId": instance.id, "Output": output})
-
-    monkeypatch.setattr(General, "get_console_output", get_console_output)
+    def clear(self) -> None:
+        self._hooks.clear()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from jenkins_ami.localcloud.hardware import QemuComputer
 from jenkins_ami.localcloud.server import LocalCloudServer
 from jenkins_ami.localcloud.store import ImageStore
 from jenkins_ami.progress import Progress
+from tests.cloud.simulated import SimulatedCloud, make_image
 from tests.localcloud import bootsector
 
 COUNT_BOOTS = bytes.fromhex(
@@ -76,6 +79,11 @@ class Cloud:
         reservation = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]
         return dict(reservation["Instances"][0])
 
+    def computer(self, instance: str) -> QemuComputer:
+        computer = self.server.fleet.guests[instance].machine
+        assert isinstance(computer, QemuComputer)
+        return computer
+
     def wait(self, instance: str, state: str) -> dict[str, Any]:
         until(lambda: self.instance(instance)["State"]["Name"] == state)
         return self.instance(instance)
@@ -93,6 +101,48 @@ class Cloud:
 
     def describe(self, image: str) -> dict[str, Any]:
         return dict(self.ec2.describe_images(ImageIds=[image])["Images"][0])
+
+
+@dataclass
+class Simulated:
+    """The same with simulated machines, which make no difference to how a request is answered."""
+
+    cloud: SimulatedCloud
+    endpoint: str
+
+    @property
+    def store(self) -> ImageStore:
+        return self.cloud.store
+
+    @cached_property
+    def ec2(self) -> Any:
+        return self.client("ec2")
+
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        return client(self.endpoint, service, region)
+
+    def image(self, name: str = "base", **record: Any) -> str:
+        return make_image(self.store, name, region="us-east-1", **record).id
+
+    def copy(self, image: str, name: str = "copy", **more: Any) -> str:
+        return str(self.ec2.copy_image(SourceImageId=image, SourceRegion="us-east-1", Name=name, **more)["ImageId"])
+
+    launch, instance, describe = Cloud.launch, Cloud.instance, Cloud.describe
+
+    @contextmanager
+    def again(self) -> Iterator[Simulated]:
+        """Another server on the same folder, which knows what the folder tells."""
+        later = SimulatedCloud(self.store.state)
+        with later.serving() as endpoint:
+            yield Simulated(later, endpoint)
+
+
+@pytest.fixture
+def simulated(tmp_path: Path) -> Iterator[Simulated]:
+    cloud = SimulatedCloud(tmp_path / "state")
+    with cloud.serving() as endpoint:
+        yield Simulated(cloud, endpoint)
+        cloud.forget()
 
 
 @pytest.fixture

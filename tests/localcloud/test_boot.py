@@ -298,28 +298,3 @@ done
     assert '"PUT /latest/api/token HTTP/1.1" 200' in requests
     assert '/user-data HTTP/1.1" 200' in requests
     assert " 401 " not in requests
-
-
-@pytest.mark.boot
-def test_tests_run_on_an_image_under_uefi(cli: Cli, local_state: Path, make_source: MakeSource) -> None:
-    (base,) = ImageStore(local_state).images()[:1]
-    source = make_source(
-        {
-            "cloudinit/10_a.yml": "#cloud-config\n",
-            "ami.yaml": "tests:\n"
-            "- {name: booted by UEFI, run: test -d /sys/firmware/efi}\n"
-            "- {name: is Debian, run: cat /etc/os-release, stdout: Debian}\n"
-            "- {name: is a miracle, run: echo none seen; exit 3}\n",
-        }
-    )
-    assert (
-        cli("boot", base.id, "--state", local_state, "--firmware", "uefi", "--test", "--source", source, "--json") == 6
-    )
-    report = json.loads(cli.out)
-    assert [(test["name"], test["ok"], test["exit_code"]) for test in report["tests"]] == [
-        ("booted by UEFI", True, 0),
-        ("is Debian", True, 0),
-        ("is a miracle", False, 3),
-    ]
-    assert report["tests"][2]["output"] == "none seen\n"
-    assert (report["end"], report["ok"], report["firmware"]) == ("poweroff", False, "uefi")

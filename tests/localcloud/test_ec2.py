@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from jenkins_ami.localcloud import instances
+from jenkins_ami.errors import HostError
+from jenkins_ami.localcloud import hardware, instances
 from jenkins_ami.localcloud import store as store_module
-from jenkins_ami.localcloud.instances import Size, firmware_for, size_of
+from jenkins_ami.localcloud.hardware import Size, firmware_for, size_of
 from tests.localcloud import bootsector
 from tests.localcloud.bootsector import HANG, OBEY_POWER_BUTTON, POWEROFF, RESET, say
 from tests.localcloud.conftest import COUNT_BOOTS, Cloud, refusal, until
@@ -135,10 +136,10 @@ def test_metadata_options_are_honoured(cloud: Cloud) -> None:
     instance = cloud.launch(cloud.image(), MetadataOptions={"HttpTokens": "required", "HttpPutResponseHopLimit": 2})
     options = cloud.instance(instance)["MetadataOptions"]
     assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 2)
-    guest = cloud.server.fleet.guests[instance]
-    assert guest.metadata.tokens_required
+    imds = cloud.computer(instance).imds
+    assert imds.metadata.tokens_required
     cloud.ec2.modify_instance_metadata_options(InstanceId=instance, HttpTokens="optional", HttpEndpoint="enabled")
-    assert not guest.metadata.tokens_required
+    assert not imds.metadata.tokens_required
 
 
 def test_without_disk_space_nothing_is_launched(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +153,7 @@ def test_without_disk_space_nothing_is_launched(cloud: Cloud, monkeypatch: pytes
 def test_a_host_that_cannot_run_the_machine_says_so(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     image = cloud.image()
     with monkeypatch.context() as patch:
-        patch.setattr(instances, "MAX_MEMORY", 1)  # QEMU refuses
+        patch.setattr(hardware, "MAX_MEMORY", 1)  # QEMU refuses
         patch.setattr("jenkins_ami.localcloud.accel.QEMU", "qemu-system-none")
         params = {"ImageId": image, "MinCount": 1, "MaxCount": 1}
         assert refusal(cloud.ec2.run_instances, **params) == "InsufficientInstanceCapacity"
@@ -171,15 +172,24 @@ def test_a_machine_is_as_large_as_its_type_within_reason(
     assert size_of({"VCpuInfo": {"DefaultVCpus": vcpus}, "MemoryInfo": {"SizeInMiB": memory}}) == size
 
 
+def test_a_busy_host_can_give_its_machines_fewer_processors(monkeypatch):
+    large = {"VCpuInfo": {"DefaultVCpus": 8}, "MemoryInfo": {"SizeInMiB": 1024}}
+    monkeypatch.setenv("JENKINS_AMI_VCPUS", "1")
+    assert size_of(large).vcpus == 1
+    monkeypatch.setenv("JENKINS_AMI_VCPUS", "none")
+    with pytest.raises(HostError, match="JENKINS_AMI_VCPUS is 'none'"):
+        size_of(large)
+
+
 def test_the_firmware_is_the_boot_modes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instances, "OVMF_CODE", Path("/"))
+    monkeypatch.setattr(hardware, "OVMF_CODE", Path("/"))
     assert [firmware_for(mode) for mode in ("", "legacy-bios", "uefi", "uefi-preferred")] == [
         "bios",
         "bios",
         "uefi",
         "uefi",
     ]
-    monkeypatch.setattr(instances, "OVMF_CODE", Path("/nowhere"))
+    monkeypatch.setattr(hardware, "OVMF_CODE", Path("/nowhere"))
     assert firmware_for("uefi-preferred") == "bios"
 
 
@@ -247,7 +257,7 @@ def test_reboot_resets_the_machine(cloud: Cloud) -> None:
 def test_terminate_ends_the_machine_and_frees_its_disk(cloud: Cloud) -> None:
     instance = cloud.launch(cloud.image(say("alive") + HANG))
     cloud.wait_console(instance, "alive")
-    pid = cloud.server.fleet.guests[instance].pid
+    pid = cloud.computer(instance).machine.pid
     (change,) = cloud.ec2.terminate_instances(InstanceIds=[instance])["TerminatingInstances"]
     assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("running", "shutting-down")
     seen = cloud.wait(instance, "terminated")
@@ -283,7 +293,7 @@ def test_a_volume_stays_when_it_is_not_to_go_with_its_instance(cloud: Cloud) -> 
 
 def test_a_machine_that_dies_is_the_servers_fault(cloud: Cloud) -> None:
     instance = cloud.launch(cloud.image())
-    os.kill(cloud.server.fleet.guests[instance].pid, signal.SIGKILL)
+    os.kill(cloud.computer(instance).machine.pid, signal.SIGKILL)
     assert cloud.wait(instance, "stopped")["StateReason"]["Code"] == "Server.InternalError"
 
 
@@ -365,10 +375,32 @@ def test_a_running_instance_is_rebooted_for_its_image(cloud: Cloud) -> None:
 def test_an_image_is_pending_until_its_disk_is_frozen(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instances, "STOP_GRACE", 1.5)
     image = cloud.ec2.create_image(InstanceId=cloud.launch(cloud.image()), Name="made")["ImageId"]
-    assert cloud.describe(image)["State"] == "pending"
+    pending = cloud.describe(image)
+    snapshot = pending["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    seen = cloud.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
+    assert (pending["State"], seen["State"], seen["Progress"]) == ("pending", "pending", "0%")
     params = {"ImageId": image, "MinCount": 1, "MaxCount": 1}
     assert refusal(cloud.ec2.run_instances, **params) == "InvalidAMIID.Unavailable"
     until(lambda: cloud.describe(image)["State"] == "available")
+    seen = cloud.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
+    assert (seen["State"], seen["Progress"]) == ("completed", "100%")
+
+
+@pytest.mark.parametrize("with_snapshots", [True, False])
+def test_a_pending_image_can_be_deregistered(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, with_snapshots: bool
+) -> None:
+    monkeypatch.setattr(instances, "STOP_GRACE", 1.5)
+    base = cloud.image()
+    image = cloud.ec2.create_image(InstanceId=(instance := cloud.launch(base)), Name="made")["ImageId"]
+    snapshot = cloud.describe(image)["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    assert refusal(cloud.ec2.delete_snapshot, SnapshotId=snapshot) == "InvalidSnapshot.InUse"
+    cloud.ec2.deregister_image(ImageId=image, DeleteAssociatedSnapshots=with_snapshots)
+    until(lambda: cloud.server.fleet.guests[instance].machine_runs is False)
+    until(lambda: cloud.server.fleet.guests[instance].machine_runs)
+    assert [known.id for known in cloud.store.images()] == [base]
+    assert (snapshot in cloud.store.snapshots()) is not with_snapshots
+    assert len(cloud.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]) == (1 if with_snapshots else 2)
 
 
 def test_an_image_that_fails_says_why_and_its_name_is_free(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -509,7 +541,7 @@ def test_what_others_do_to_the_folder_is_seen_at_once(cloud: Cloud) -> None:
     ("action", "params"),
     [
         ("import_snapshot", {}),
-        ("enable_image_deprecation", {"ImageId": "ami-1", "DeprecateAt": "2030-01-01T00:00:00Z"}),
+        ("enable_fast_launch", {"ImageId": "ami-1"}),
         ("describe_volume_status", {}),
         ("create_store_image_task", {"ImageId": "ami-1", "Bucket": "b"}),
         ("attach_volume", {"VolumeId": "vol-1", "InstanceId": "i-1", "Device": "/dev/sdf"}),

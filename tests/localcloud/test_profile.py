@@ -140,7 +140,7 @@ def test_every_local_cloud_has_a_profile_and_instances_get_its_credentials(cloud
     instance = cloud.launch(cloud.image(), IamInstanceProfile={"Name": PROFILE})
     arn = f"arn:aws:iam::123456789012:instance-profile/{PROFILE}"
     assert cloud.instance(instance)["IamInstanceProfile"]["Arn"] == arn
-    metadata = cloud.server.fleet.guests[instance].metadata
+    metadata = cloud.computer(instance).imds.metadata
     assert metadata.instance_profile == arn
     assert metadata.credentials and metadata.credentials().role == PROFILE
 
@@ -150,7 +150,7 @@ def test_an_instance_without_a_profile_or_with_one_without_a_role_has_no_credent
     image = cloud.image()
     for more in ({}, {"IamInstanceProfile": {"Name": "empty"}}):
         instance = cloud.launch(image, **more)
-        assert cloud.server.fleet.guests[instance].metadata.credentials is None
+        assert cloud.computer(instance).imds.metadata.credentials is None
 
 
 @pytest.fixture
@@ -160,8 +160,7 @@ def fetch(cloud: Cloud, tmp_path: Path) -> Any:
     s3.create_bucket(Bucket="bucket")
     s3.put_object(Bucket="bucket", Key="a b/key", Body=DATA)
     instance = cloud.launch(cloud.image(), IamInstanceProfile={"Name": PROFILE})
-    service = cloud.server.fleet.guests[instance]._imds
-    assert service is not None
+    service = cloud.computer(instance).imds
 
     def fetch() -> subprocess.CompletedProcess[str]:
         folder = tmp_path / "jenkins-ami"
@@ -185,10 +184,11 @@ def test_a_guest_downloads_with_its_profile(fetch: Any, tmp_path: Path) -> None:
 
 
 def test_a_guest_that_signs_wrongly_is_refused(fetch: Any, cloud: Cloud) -> None:
-    (guest,) = cloud.server.fleet.guests.values()
-    told = guest.metadata.credentials
-    assert told and guest._imds
-    guest._imds.metadata = replace(guest.metadata, credentials=lambda: replace(told(), secret_key="another"))
+    (instance,) = cloud.server.fleet.guests
+    service = cloud.computer(instance).imds
+    told = service.metadata.credentials
+    assert told
+    service.metadata = replace(service.metadata, credentials=lambda: replace(told(), secret_key="another"))
     done = fetch()
     assert done.returncode == 1
     assert done.stderr == (
@@ -210,4 +210,4 @@ def test_all_instances_of_a_request_have_the_profile(cloud: Cloud) -> None:
         ImageId=cloud.image(), InstanceType="t3.micro", MinCount=2, MaxCount=2, IamInstanceProfile={"Name": PROFILE}
     )
     for each in answer["Instances"]:
-        assert cloud.server.fleet.guests[each["InstanceId"]].metadata.credentials
+        assert cloud.computer(each["InstanceId"]).imds.metadata.credentials

@@ -129,6 +129,14 @@ def test_a_folder_has_one_server(cloud: Cloud, cli: Cli) -> None:
     assert (cloud.store.state / "endpoint.json").exists()
 
 
+def test_each_server_of_a_process_answers_for_its_own_folder(cloud: Cloud, tmp_path: Path) -> None:
+    image = cloud.image()
+    with LocalCloudServer(tmp_path / "other", 0, Progress()) as other:
+        assert len(cloud.ec2.describe_images(Owners=["self"])["Images"]) == 1
+        assert client(other.endpoint, "ec2").describe_images(Owners=["self"])["Images"] == []
+        assert [one["ImageId"] for one in cloud.ec2.describe_images(Owners=["self"])["Images"]] == [image]
+
+
 def test_a_port_in_use_is_a_clear_error(tmp_path: Path, cli: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -8,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from jenkins_ami.errors import HostError, InputError
+from jenkins_ami.localcloud import records
 from jenkins_ami.localcloud import store as module
+from jenkins_ami.localcloud.records import SnapshotRecord
 from jenkins_ami.localcloud.store import (
     GIB,
     ImageStore,
     NameTaken,
     NotStored,
     SnapshotInUse,
-    SnapshotRecord,
     backing,
     new_id,
     now,
@@ -245,3 +247,44 @@ def test_many_threads_can_import_at_once(store: ImageStore, disk: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(image.name for image in store.images()) == [f"base {n}" for n in range(6)]
+
+
+def settle(store: ImageStore) -> None:
+    """As if nothing had changed for a while."""
+    for folder in ("images", "snapshots"):
+        for path in (*(store.state / folder).glob("*.json"), store.state / folder):
+            os.utime(path, ns=(1, path.stat().st_mtime_ns - 10 * records.SETTLED))
+
+
+def test_records_are_read_again_only_when_one_has_changed(
+    store: ImageStore, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = store.add(disk, name="first"), store.add(disk, name="second")
+    settle(store)
+    known = store.image_records()
+    read = []
+    with monkeypatch.context() as patch:
+        real = records.Records.read
+        patch.setattr(records.Records, "read", lambda self, key: read.append(key) or real(self, key))
+        assert store.image_records() is known
+        assert read == []
+        ImageStore(store.state).retag(second.id, {"a": "b"})
+        read.clear()
+        assert store.image_records()[second.id].tags == {"a": "b"}
+        assert store.image_records()[first.id] is known[first.id]
+        assert set(read) == {second.id}
+
+
+def test_two_changes_within_one_tick_of_the_clock_are_both_seen(store: ImageStore, disk: Path) -> None:
+    image, other = store.add(disk, name="base"), ImageStore(store.state)
+    for number in range(50):
+        other.retag(image.id, {"n": str(number)})
+        assert store.image_records()[image.id].tags == {"n": str(number)}
+
+
+def test_a_record_of_an_earlier_version_is_read_with_what_it_lacks(store: ImageStore, disk: Path) -> None:
+    image = store.add(disk, name="base")
+    file = store.state / "images" / f"{image.id}.json"
+    old = {key: value for key, value in json.loads(file.read_text()).items() if key not in ("kms_key", "protection")}
+    file.write_text(json.dumps(old))
+    assert store.get(image.id) == image
