@@ -30,10 +30,12 @@ CLOUD_CONFIG = "cloud-config.yaml"
 OVERLAY = "fs.tgz"
 OVERLAY_ZSTD = "fs.tar.zst"
 VARS_ENV = "vars.env"
+ENVIRONMENTS = "environments.yaml"
 
 AMI_JSON = "ami.json"
 AMI_ENV = "ami.env"
 CONSOLE_LOG = "console.log"
+TEST_CONSOLE_LOG = "console-test.log"
 LEDGER = "ledger.jsonl"
 
 USERDATA_LIMIT = 16_384
@@ -47,7 +49,11 @@ STORAGE_TOKEN = "@JENKINS-AMI-STORAGE-URL@"
 class ImageTest:
     """One entry of ``tests:``: a command for ``/bin/sh`` on the booted image, and what it must do.
 
-    ``stdout`` is a text that standard output must contain, ``timeout`` is in seconds.
+    :ivar name: of the test
+    :ivar run: the command
+    :ivar stdout: a text that its standard output must contain
+    :ivar exit_code: that it must end with
+    :ivar timeout: seconds
     """
 
     name: str
@@ -101,8 +107,87 @@ class Timeouts:
 
 
 @dataclass(frozen=True)
+class BaseQuery:
+    """A base image by what it is: the newest available one that fits.
+
+    :ivar name: its name, in which ``*`` and ``?`` are wildcards (EC2 API reference, DescribeImages)
+    :ivar owners: accounts by their 12 digits, ``self``, or an alias such as ``amazon``; never empty, since without an
+        owner anybody's public image of that name would win
+    :ivar tags: that the image has
+    """
+
+    name: str
+    owners: tuple[str, ...]
+    architecture: str | None = None
+    virtualization: str = "hvm"
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Who may launch an image.
+
+    :ivar accounts: by their 12 digits
+    :ivar organizations: by their ARNs
+    :ivar units: organizational ones, by their ARNs
+    """
+
+    accounts: tuple[str, ...] = ()
+    organizations: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.accounts or self.organizations or self.units)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Which images of a name are kept: an image stays that any of the rules that are given keeps.
+
+    :ivar images: the newest so many
+    :ivar days: those that are younger
+    :ivar versions: the newest of each of so many of the highest versions
+    """
+
+    images: int | None = None
+    days: int | None = None
+    versions: int | None = None
+
+    def __bool__(self) -> bool:
+        return (self.images, self.days, self.versions) != (None, None, None)
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """``image:`` of ``ami.yaml``: how the image is to be, wherever it is built.
+
+    :ivar regions: where it is copied to, besides the region that it is built in
+    :ivar encrypted: ``None`` leaves it to the environment, whose default is yes
+    :ivar share: who may launch it
+    :ivar imds: ``v2.0``: instances of it take no metadata requests without a token; or ``any``
+    :ivar boot_mode: what the base must have, e.g. ``uefi``: an image takes it over from the instance
+    :ivar deprecate_after: days
+    :ivar protect: against being deregistered
+    :ivar retention: which images of its name are kept
+    """
+
+    regions: tuple[str, ...] = ()
+    encrypted: bool | None = None
+    share: Sharing = Sharing()
+    imds: str = "v2.0"
+    boot_mode: str | None = None
+    deprecate_after: int | None = None
+    protect: bool = False
+    retention: Retention = Retention()
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """``compile.json``. ``nonce`` is the hex text that this compile's verdict carries on the console."""
+    """``compile.json``. ``nonce`` is the hex text that this compile's verdict carries on the console.
+
+    ``base`` is what the source says; for a mapping, ``base_query`` holds it and ``base`` is its name. ``spot``: build
+    on spare capacity first.
+    """
 
     name: str
     version: str
@@ -116,6 +201,9 @@ class Manifest:
     commit: str | None = None
     instance_types: tuple[str, ...] = ("t3.small",)
     volume_size: int | None = None
+    base_query: BaseQuery | None = None
+    spot: bool = False
+    image: ImageSettings = ImageSettings()
     tags: dict[str, str] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()
     parameters: dict[str, str] = field(default_factory=dict)
@@ -126,18 +214,71 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """An image in one region, and the snapshots behind it."""
+    """An image in one region.
+
+    :ivar image_id: the AMI's id
+    :ivar snapshot_ids: of the snapshots behind it
+    :ivar kms_key: that they are encrypted with, if it is known
+    """
 
     image_id: str
     snapshot_ids: tuple[str, ...] = ()
+    kms_key: str | None = None
+
+
+@dataclass(frozen=True)
+class TestRecord:
+    """How a test on the image's first boot ended.
+
+    :ivar name: of the test
+    :ivar ok: it did what it must
+    :ivar reason: why not
+    :ivar seconds: that it took
+    """
+
+    __test__ = False  # not a pytest class
+
+    name: str
+    ok: bool
+    reason: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """``ami.json``. ``timings`` are seconds by step; ``base`` is the resolved image id.
+    """What a build came to: ``ami.json``.
 
-    ``reused``: the images were there already, made of the same inputs by an earlier build. Then nothing was launched,
-    and ``instance_id``, ``instance_type`` and ``userdata_sha256`` are empty.
+    :ivar name: what the AMI source calls the image
+    :ivar version: of the image
+    :ivar build: the build number
+    :ivar image_name: what EC2 calls the image
+    :ivar images: the image and its copies, by region
+    :ivar base: id of the image that it was made from
+    :ivar environment: where it was built
+    :ivar region: where it was built
+    :ivar instance_id: the instance that it was made of; empty when ``reused``
+    :ivar instance_type: of that instance; empty when ``reused``
+    :ivar verdict: the instance's own word: ``ok``
+    :ivar userdata_sha256: SHA-256 of the user-data as it was launched; empty when ``reused``
+    :ivar digest: of the compiled AMI
+    :ivar timings: seconds that each step took
+    :ivar tests: to be run on the image
+    :ivar reused: the images were there already, made of the same inputs by an earlier build; nothing was launched
+    :ivar created: when the image was asked for, ISO 8601 in UTC
+    :ivar base_asked: the base as the AMI source says it
+    :ivar base_name: what EC2 calls the base
+    :ivar payload: digest of user-data and overlay as compile wrote them
+    :ivar input: digest of all that the image is made of
+    :ivar commit: the AMI source's
+    :ivar build_url: the build's page in Jenkins
+    :ivar spot: it was built on spare capacity
+    :ivar subnet: that the instance was in; null in the default VPC
+    :ivar attempts: launches that it took
+    :ivar image: how the image was to be
+    :ivar tested: how the tests on its first boot ended
+    :ivar failures: regions that the image could not be distributed to, and why
+    :ivar published: what points to the image now, by region: SSM parameters and launch templates
+    :ivar schema: version of this format
     """
 
     name: str
@@ -156,6 +297,20 @@ class BuildResult:
     timings: dict[str, float] = field(default_factory=dict)
     tests: tuple[ImageTest, ...] = ()
     reused: bool = False
+    created: str = ""
+    base_asked: str = ""
+    base_name: str = ""
+    payload: str = ""
+    input: str = ""
+    commit: str | None = None
+    build_url: str | None = None
+    spot: bool = False
+    subnet: str | None = None
+    attempts: int = 1
+    image: ImageSettings = ImageSettings()
+    tested: tuple[TestRecord, ...] = ()
+    failures: dict[str, str] = field(default_factory=dict)
+    published: dict[str, tuple[str, ...]] = field(default_factory=dict)
     schema: int = SCHEMA
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from ..artifacts import USERDATA, USERDATA_LIMIT, CompiledAmi
 from ..compile.run import Options, compile_source
 from ..errors import InputError, UsageError
+from ..forms import VERSION, VERSION_HINT
 from ..progress import Progress
 from ..source.options import ACCESSES, storage_of
-from ..source.settings import VERSION, VERSION_HINT
 from . import Result
 
 

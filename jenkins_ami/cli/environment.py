@@ -1,4 +1,5 @@
-"""Which environment a command works in: its arguments, and what they come to. Shared by ``build`` and ``bake``."""
+"""Which environment a command works in: its arguments and variables, and what they come to. Shared by all commands that
+work in one."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..cloud import environments
-from ..cloud.environments import LOCAL, Environment
+from ..cloud.environments import LOCAL, VARIABLES, Environment
+from ..cloud.variables import Variables, read, with_digest
 from ..errors import UsageError
 from ..paths import state_dir
 from ..progress import Progress
@@ -30,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--environments",
         metavar="FILE",
         type=Path,
-        help=f"the environments file (default: ${environments.VARIABLE}, else ./{environments.FILE})",
+        help=f"the environments file (default: ${environments.VARIABLE}, ./{environments.FILE}, or the AMI source's)",
     )
     group.add_argument(
         "--state", metavar="DIR", type=Path, help="the local cloud's folder (default: $JENKINS_AMI_STATE, else XDG's)"
@@ -38,28 +40,60 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """:raises UsageError: no environment is named; for commands that do something else first"""
-    _name(args)
+    """For commands that do something else first.
+
+    :raises UsageError: no environment is named, or a ``BUILDAMI_`` variable makes no sense
+    :raises StorageError: one is out of range
+    """
+    _name(args, _said())
+
+
+def variables() -> Variables:
+    """What ``BUILDAMI_`` variables say.
+
+    :raises UsageError: one makes no sense
+    :raises StorageError: one is out of range
+    :raises InputError: BUILDAMI_FSTGZ cannot be read
+    """
+    return with_digest(_said())
+
+
+def _said() -> Variables:
+    given = read(os.environ)
+    if given.output is not None and not given.output.parent.is_dir():
+        raise UsageError(f"BUILDAMI_OUTPUT: there is no folder for {given.output}", hint="Make it first")
+    return given
 
 
 @contextlib.contextmanager
-def chosen(args: argparse.Namespace, progress: Progress, *, base: str) -> Iterator[Environment]:
-    """The environment to build in.
+def chosen(
+    args: argparse.Namespace, progress: Progress, *, base: str, source: Path | None = None
+) -> Iterator[Environment]:
+    """The environment to build in, with what ``BUILDAMI_`` variables say over it.
 
     :param base: the manifest's base, which the local cloud has to have
-    :raises UsageError: none is named
+    :param source: the AMI source, or what compile made of it: its environments file is the last that is looked for
+    :raises UsageError: none is named, or a variable makes no sense
     :raises InputError: the environments file, or the environment, is missing or invalid
+    :raises StorageError: a variable is out of range, or names storage elsewhere
     """
-    name = _name(args)
+    given = _said()
+    for warning in given.warnings:
+        progress.warn(warning)
+    name = _name(args, given)
     if name == LOCAL:
         with local_environment((args.state or state_dir()).absolute(), progress, base=base) as environment:
             yield environment
+    elif name == VARIABLES:
+        yield given.over_environment(given.environment(os.environ))
     else:
-        yield environments.load(name, args.environments)
+        yield given.over_environment(environments.load(name, args.environments, source))
 
 
-def _name(args: argparse.Namespace) -> str:
+def _name(args: argparse.Namespace, given: Variables) -> str:
     name = LOCAL if args.local else args.environment or os.environ.get(VARIABLE)
+    if not name and given.say_where:
+        return VARIABLES
     if not name:
         raise UsageError(
             "no environment to build in is named",

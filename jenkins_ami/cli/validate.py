@@ -20,6 +20,7 @@ from ..errors import HostError, InputError, UsageError
 from ..findings import ERROR, Finding
 from ..process import run as run_command
 from ..progress import Progress
+from ..source.bases import work_tree
 from . import Result
 from .compile import add_parameters, parameters_of
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
     if args.relative_to is not None and not args.relative_to.is_dir():
         raise UsageError(f"--relative-to: {args.relative_to} is not a folder")
     findings = validate_source(args.source, Options(parameters=parameters_of(args), environ=os.environ), progress)
-    tree = work_tree(args.source)
+    tree = work_tree(Path(os.path.abspath(args.source)))  # noqa: PTH100  (links are not followed: findings name them)
     base = args.relative_to or tree or args.source
     code = InputError.exit_code if any(args.strict or one.level == ERROR for one in findings) else 0
     if args.format in ("text", "json"):
@@ -56,13 +57,6 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
 
 def _lines(form: str, findings: Sequence[Finding], document: dict[str, Any]) -> list[str]:
     return as_text(findings) if form == "text" else [json.dumps(document, indent=2, sort_keys=True)]
-
-
-def work_tree(source: Path) -> Path | None:
-    """The top of the Git work tree that ``source`` lies in."""
-    start = Path(os.path.abspath(source))  # noqa: PTH100  (links are not followed: findings name them)
-    # os.path.exists is false for whatever cannot be looked at; Path.exists raises
-    return next((folder for folder in (start, *start.parents) if os.path.exists(folder / ".git")), None)  # noqa: PTH110
 
 
 def _changed(tree: Path | None, base: Path, progress: Progress) -> set[str] | None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import __version__
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _EXPIRED = "The credentials have expired: get new ones (aws sso login, or a fresh role session) and run this again"
 _WRONG = "The credentials are not valid here: look at the access key, the profile and the clock of this machine"
 _LACKING = "Give the role that builds this right, or build in another environment"
+_ROLE = "Let the trust policy of 'role' name these credentials, and the environment the 'external_id' that it asks for"
 _LIMIT = "Ask AWS for a higher limit, or name other instance_types"
 HINTS = {
     "AccessDenied": _LACKING,
@@ -90,6 +91,18 @@ class Cloud:
         return self._client("sts")  # type: ignore[no-any-return]
 
     @cached_property
+    def autoscaling(self) -> Any:
+        return self._client("autoscaling")
+
+    @cached_property
+    def iam(self) -> Any:
+        return self._client("iam")
+
+    @cached_property
+    def kms(self) -> Any:
+        return self._client("kms")
+
+    @cached_property
     def instance_s3(self) -> S3Client:
         """S3 as instances see it: for signing URLs, never for calls."""
         return self._client("s3", self.environment.instance_s3_endpoint)  # type: ignore[no-any-return]
@@ -137,29 +150,62 @@ class Cloud:
     @cached_property
     def _session(self) -> Any:
         import boto3
+
+        environment = self.environment
+        if environment.role is None:
+            return self._own_session
+        from botocore.credentials import CredentialResolver
+
+        from .role import AssumedRole
+
+        with self.calls():
+            core = self._core()
+            provider = AssumedRole(
+                lambda: self._make(self._own_session, "sts"), environment.role, environment.external_id
+            )
+            core.register_component("credential_provider", CredentialResolver([provider]))
+            return boto3.Session(region_name=environment.region, botocore_session=core)
+
+    @cached_property
+    def _own_session(self) -> Any:
+        """With the builder's own credentials, whatever role it is to assume."""
+        import boto3
+
+        environment = self.environment
+        keys: dict[str, str] = {}
+        if environment.credentials is not None:
+            keys["aws_access_key_id"] = environment.credentials.access_key
+            keys["aws_secret_access_key"] = environment.credentials.secret_key
+        with self.calls():
+            return boto3.Session(**keys, region_name=environment.region, botocore_session=self._core())
+
+    def _core(self) -> Any:
         import botocore.session
 
         environment = self.environment
-        with self.calls():
-            if environment.credentials is None:
-                return boto3.Session(profile_name=environment.profile, region_name=environment.region)
-            # Fixed credentials: the user's ~/.aws has no say, not even through AWS_PROFILE.
+        if environment.credentials is None:
+            core = botocore.session.Session(profile=environment.profile)
+        else:  # the user's ~/.aws has no say in fixed credentials, not even through AWS_PROFILE
             nowhere = (None, None, os.devnull, None)
             core = botocore.session.Session(
-                session_vars={
-                    "config_file": nowhere,
-                    "credentials_file": nowhere,
-                    "profile": (None, None, None, None),
-                }
+                session_vars={"config_file": nowhere, "credentials_file": nowhere, "profile": (None, None, None, None)}
             )
-            return boto3.Session(
-                aws_access_key_id=environment.credentials.access_key,
-                aws_secret_access_key=environment.credentials.secret_key,
-                region_name=environment.region,
-                botocore_session=core,
-            )
+        core.register_component("data_loader", _models(core.get_config_variable("data_path")))
+        return core
 
     def _client(self, service: str, endpoint: str | None = None) -> Any:
+        client = self._make(self._session, service, endpoint)
+        self._clients.append(client)
+        return client
+
+    def _make(self, session: Any, service: str, endpoint: str | None = None) -> Any:
+        """A client that its maker closes.
+
+        Its retries are botocore's standard ones: five attempts with jittered back-off, enough for a hiccup. What lasts
+        longer is :mod:`.waiting`'s, which has deadlines. The adaptive mode would not help a hundred builds at once: its
+        limiter is each client's own and learns from that client's calls, of which one build makes few; it gives no more
+        attempts; and it holds calls back, also those that end things, where no deadline and no status line see it.
+        """
         from botocore.config import Config
 
         environment = self.environment
@@ -176,9 +222,15 @@ class Cloud:
             proxies={} if environment.credentials else None,
         )
         with self.calls():
-            client = self._session.client(service, endpoint_url=endpoint, config=config)
-        self._clients.append(client)
-        return client
+            return session.client(service, endpoint_url=endpoint, config=config)
+
+
+@lru_cache
+def _models(data_path: str | None) -> Any:
+    """botocore's descriptions of the services: one copy for all regions, each 30 MB and a quarter of a second less."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
 
 
 def refusal(error: ClientError, where: str | None = None) -> CloudError:
@@ -193,8 +245,13 @@ def refusal(error: ClientError, where: str | None = None) -> CloudError:
         code=code,
         operation=error.operation_name,
         where=where,
-        hint=HINTS.get(code),
+        hint=_ROLE if error.operation_name == "AssumeRole" and HINTS.get(code) == _LACKING else HINTS.get(code),
     )
+
+
+def lacks_right(error: CloudError) -> bool:
+    """Whether a call was refused because the credentials do not have the right to make it."""
+    return error.code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "403")
 
 
 def _no_answer(error: BotoCoreError, where: str | None) -> CloudError:

@@ -23,6 +23,7 @@ _ROOT = "SRCROOT"
 _RULES = {
     "ami.env": "ami.env is a file of plain assignments with NAME, VERSION and BASE",
     "ami.yaml": "ami.yaml follows its JSON Schema",
+    "base": "A base that is the path of another AMI source leads to one",
     "cloud-config-deprecated": "A cloud-config uses no key that cloud-init is going to drop",
     "cloud-config-key": "A cloud-config has only keys that cloud-init knows, and those that it needs",
     "cloud-config-mode": "The permissions of a file are octal",

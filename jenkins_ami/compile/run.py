@@ -11,6 +11,7 @@ from pathlib import Path
 from ..artifacts import (
     CLOUD_CONFIG,
     COMPILE_JSON,
+    ENVIRONMENTS,
     STORAGE_TOKEN,
     USERDATA,
     USERDATA_LIMIT,
@@ -27,6 +28,7 @@ from ..errors import InputError, Location, StorageError
 from ..findings import Finding, Findings
 from ..folders import work_folder
 from ..progress import Progress, size
+from ..source.bases import base_name
 from ..source.model import AmiSource, Storage
 from ..source.parameters import Values, resolve
 from ..source.reader import read_source
@@ -51,7 +53,7 @@ class Options:
     """What the command line may add.
 
     :ivar storage: instead of the source's
-    :ivar version: instead of the source's; :data:`~jenkins_ami.source.settings.VERSION` matches it
+    :ivar version: instead of the source's; :data:`~jenkins_ami.forms.VERSION` matches it
     :ivar inline_limit: the largest user-data with the overlay inside, in bytes
     :ivar parameters: ``--param NAME=VALUE``
     :ivar environ: the caller's environment: for ``AMI_PARAM_…`` and ``passed``
@@ -72,13 +74,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Checked:
-    """A source whose files were read and found good: its parts, the overlay's members, what they merge to."""
+    """A source whose files were read and found good: its parts, the overlay's members, what they merge to.
+
+    :ivar base: as ``build`` looks it up
+    """
 
     source: AmiSource
     root: Path
     values: Values
     parts: tuple[Loaded, ...]
     members: tuple[Member, ...]
+    base: str
 
     def assembly(self, findings: Findings, additions: list[own.Addition] | None = None) -> Assembly:
         """The sections of the user-data.
@@ -113,6 +119,7 @@ def compile_source(root: Path, target: Path, options: Options, progress: Progres
     """
     with progress.step(f"compile {root}") as step:
         source = _versioned(read_source(root), options.version)
+        environments = source.environments.read_bytes() if source.environments else None
         check_target(target, root)
         values = _values(source, root, options)
         with work_folder(target) as work:
@@ -131,7 +138,7 @@ def compile_source(root: Path, target: Path, options: Options, progress: Progres
             tarball = pack(checked.members, work, source.identity.overlay.compression, progress)
             payload = _decide(checked, tarball, options)
             digest = _digest(root, {target.resolve(), work.resolve()})
-            files, manifest = _files_of(checked, payload, tarball, variables, digest, options)
+            files, manifest = _files_of(checked, payload, tarball, variables, environments, digest, options)
             write_folder(work, target, files)
         overlay = manifest.overlay
         where = {
@@ -205,7 +212,10 @@ def _read(source: AmiSource, root: Path, values: Values, progress: Progress | No
 def _look(source: AmiSource, root: Path, values: Values, findings: Findings, *, thorough: bool) -> Checked:
     parts = load_parts(source, root, values, findings)
     members = scan(source, root, findings)
-    checked = Checked(source, root, values, parts, members)
+    base = source.identity.base
+    with findings.catch("base"):
+        base = base_name(root, source.identity)
+    checked = Checked(source, root, values, parts, members, base)
     check(parts, source, root, members, findings, thorough=thorough)
     for part in parts:
         if STORAGE_TOKEN in part.text:
@@ -296,6 +306,7 @@ def _files_of(
     payload: Payload,
     tarball: Tarball | None,
     variables: dict[str, str],
+    environments: bytes | None,
     digest: str,
     options: Options,
 ) -> tuple[dict[str, bytes | Path], Manifest]:
@@ -309,10 +320,15 @@ def _files_of(
         if payload.overlay.storage:
             external["FSS3URL"] = payload.overlay.storage
     files[VARS_ENV] = env_text({**variables, **external}).encode()
+    if environments is not None:
+        files[ENVIRONMENTS] = environments
     manifest = Manifest(
         name=identity.name,
         version=identity.version,
-        base=identity.base,
+        base=checked.base,
+        base_query=identity.base_query,
+        spot=identity.spot,
+        image=identity.image,
         description=identity.description,
         architecture=identity.architecture,
         nonce=payload.nonce,

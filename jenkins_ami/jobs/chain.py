@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..findings import ERROR, WARNING, Finding
+from ..forms import is_path
 from .model import Found
 
 _NOT_OURS = re.compile(r"ami-[0-9a-f]+\Z|ssm:|scratch(:|\Z)")
@@ -24,10 +26,11 @@ class Chain:
 
 
 def chain(found: Sequence[Found]) -> Chain:
-    """Find each source's base among the others: ``NAME`` or ``NAME-VERSION`` of another source's image.
+    """Find each source's base among the others: ``NAME`` or ``NAME-VERSION`` of another source's image, or the path of
+    another source in the same repository.
 
     An image name that two sources have is told to both; a base that could be either has no upstream. A cycle can never
-    be built, so its members are unusable.
+    be built, nor can a base outside the repository, so such sources are unusable.
     """
     by_name: dict[str, list[Found]] = {}
     for source in found:
@@ -38,15 +41,17 @@ def chain(found: Sequence[Found]) -> Chain:
             names = ", ".join(each.id for each in several)
             what = f"the image name '{name}' is that of several AMI sources: {names}"
             findings.append(_finding(WARNING, what, several[0], "Give each image a name of its own"))
+    by_place = {_place(source, source.folder): source for source in found}
     base: dict[str, Found] = {}
-    for source in found:
-        candidates = _named(source.identity.base, by_name)
-        if len(candidates) == 1:
-            base[source.id] = candidates[0]
-        elif candidates:
-            what = f"the base '{source.identity.base}' may be the image of several AMI sources: it triggers no build"
-            findings.append(_finding(WARNING, what, source, "Give each image a name of its own"))
     unusable: set[str] = set()
+    for source in found:
+        upstream = _by_path(source, by_place) if is_path(source.identity.base) else _by_name(source, by_name)
+        if isinstance(upstream, Finding):
+            findings.append(upstream)
+            if upstream.level == ERROR:
+                unusable.add(source.id)
+        elif upstream is not None:
+            base[source.id] = upstream
     for cycle in _cycles(found, base):
         names = " → ".join([*(each.id for each in cycle), cycle[0].id])
         for source in cycle:
@@ -58,7 +63,34 @@ def chain(found: Sequence[Found]) -> Chain:
     )
 
 
-def _named(base: str, by_name: dict[str, list[Found]]) -> list[Found]:
+def _place(source: Found, folder: str) -> tuple[str, str, str]:
+    """Where a source in the same repository would be."""
+    return source.repository.provider.name, source.repository.name, folder
+
+
+def _by_path(source: Found, by_place: Mapping[tuple[str, str, str], Found]) -> Found | Finding:
+    base = source.identity.base
+    folder = posixpath.normpath(posixpath.join(source.folder, base))
+    if folder == ".." or folder.startswith("../"):
+        hint = "Use the name of the image that another repository makes"
+        return _finding(ERROR, f"the base '{base}' leads out of the repository", source, hint)
+    there = by_place.get(_place(source, "" if folder == "." else folder))
+    if there is None:
+        what = f"no AMI source was found at the base '{base}': it triggers no build"
+        return _finding(WARNING, what, source, "Correct the path, or 'folders' in jobs.yaml")
+    return there
+
+
+def _by_name(source: Found, by_name: Mapping[str, list[Found]]) -> Found | Finding | None:
+    base = source.identity.base
+    candidates = _named(base, by_name) if source.identity.base_query is None else []
+    if len(candidates) > 1:
+        what = f"the base '{base}' may be the image of several AMI sources: it triggers no build"
+        return _finding(WARNING, what, source, "Give each image a name of its own")
+    return candidates[0] if candidates else None
+
+
+def _named(base: str, by_name: Mapping[str, list[Found]]) -> list[Found]:
     if _NOT_OURS.match(base):
         return []
     if base in by_name:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import ImageTest, Timeouts
+from ..artifacts import BaseQuery, ImageSettings, ImageTest, Timeouts
 from ..errors import Location
 
 
@@ -155,7 +155,12 @@ class JobSettings:
 
 @dataclass(frozen=True)
 class Identity:
-    """What an image is called and made from; settings of ``ami.yaml``. Times in seconds, sizes in GiB."""
+    """What an image is called and made from; settings of ``ami.yaml``. Times in seconds, sizes in GiB.
+
+    :ivar base: as a text; of a mapping its ``name``, and ``base_query`` is all of it
+    :ivar base_where: where it is said
+    :ivar spot: build on spare capacity first
+    """
 
     name: str
     version: str
@@ -164,6 +169,10 @@ class Identity:
     architecture: str = "x86_64"
     instance_types: tuple[str, ...] = ("t3.small",)
     volume_size: int | None = None
+    base_query: BaseQuery | None = None
+    base_where: Location | None = field(default=None, compare=False)
+    spot: bool = False
+    image: ImageSettings = ImageSettings()
     storage: Storage = Storage()
     tags: dict[str, str] = field(default_factory=dict)
     tests: tuple[ImageTest, ...] = ()
@@ -184,7 +193,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class AmiSource:
-    """An AMI source on disk. Paths that are ``None`` are not there."""
+    """An AMI source on disk. Paths that are ``None`` are not there.
+
+    :ivar environments: its ``environments.yaml``, for builds that nobody gives one
+    """
 
     root: Path
     identity: Identity
@@ -192,3 +204,4 @@ class AmiSource:
     overlay: Path | None = None
     compile_script: Path | None = None
     install_script: Path | None = None
+    environments: Path | None = None

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..artifacts import ENVIRONMENTS
 from ..errors import InputError, Location
 from ..findings import Findings
-from .model import AmiSource, Part
+from ..yamlfile import parse
+from .model import AmiSource, Identity, Part
 from .settings import AMI_ENV, AMI_YAML, read_identity
 
 _PART = re.compile(r"[0-9]{2}_.+\.((yml|yaml|cfg|sh)(\.j2)?|py|txt|mime)\Z")
@@ -31,16 +33,15 @@ def read_source(root: Path) -> AmiSource:
         raise InputError("the AMI source does not exist", where=root) from None
     except OSError as error:
         raise InputError(f"the AMI source cannot be read: {error.strerror}", where=root) from error
-    for name in (AMI_ENV, AMI_YAML):
-        _file(root / name, root)
     found = Findings()
     values: dict[str, Any] = {}
     readers: dict[str, Callable[[], object]] = {
-        "identity": lambda: read_identity(root),
+        "identity": lambda: identity_at(root),
         "parts": lambda: _parts(root),
         "overlay": lambda: _folder(root / "fs", root),
         "compile_script": lambda: _file(root / "script" / "compile.sh", root),
         "install_script": lambda: _file(root / "script" / "install.sh", root),
+        "environments": lambda: _environments(root),
     }
     with found.catch("source"):
         _folder(root / "script", root)
@@ -56,6 +57,27 @@ def read_source(root: Path) -> AmiSource:
             hint="Add cloudinit/NN_name.yml, fs/ or script/install.sh",
         )
     return source
+
+
+def identity_at(root: Path) -> Identity:
+    """Who the image of the AMI source in ``root`` is.
+
+    :raises InputError: as :func:`~.settings.read_identity`, or a file is none, or a link out of the source
+    """
+    for name in (AMI_ENV, AMI_YAML):
+        _file(root / name, root)
+    return read_identity(root)
+
+
+def _environments(root: Path) -> Path | None:
+    """:raises InputError: it is no YAML; what it says, ``build`` reads"""
+    path = _file(root / ENVIRONMENTS, root)
+    if path is not None:
+        try:
+            parse(path.read_bytes(), path)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+    return path
 
 
 def _parts(root: Path) -> tuple[Part, ...]:

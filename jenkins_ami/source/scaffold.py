@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import HostError, InputError, UsageError
+from ..forms import NAME, NAME_HINT
 from ..yamlfile import did_you_mean
 from .schema import ami_yaml
-from .settings import NAME, NAME_HINT
 
 TEMPLATES = {
     "minimal": "one file on the machine, one command, one test: to grow from",

@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..artifacts import ImageTest, Timeouts
-from . import jobs
+from .. import forms
+from ..artifacts import BaseQuery, ImageSettings, ImageTest, Timeouts
+from ..forms import NAME, NAME_HINT, VERSION
+from . import image, jobs
+from .image import ARCHITECTURES
 from .model import Discard, Identity, JobSettings, OverlaySettings
 from .options import ACCESSES, COMPRESSIONS, HTTPS, KINDS, MODE, OWNER, PARAMETER, S3, SCALARS
-from .settings import ARCHITECTURES, NAME, NAME_HINT, SECONDS, TEST_SECONDS, VERSION, VOLUME_SIZE
+from .settings import SECONDS, TEST_SECONDS, VOLUME_SIZE
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
@@ -43,12 +46,7 @@ def ami_yaml() -> Schema:
                     patternErrorMessage="Write numbers with dots, like 1.4.0.",
                     examples=["1.0.0"],
                 ),
-                "base": _text(
-                    "The image to start from: an AMI id, ssm:/path/of/a/parameter, or scratch. "
-                    "Here or as BASE in ami.env.",
-                    minLength=1,
-                    examples=["scratch", "ami-0123456789abcdef0", "ssm:/aws/service/debian/release/12/latest/amd64"],
-                ),
+                "base": _base(),
                 "description": _text("One line about the image, for people.", examples=["A small web server"]),
                 "architecture": _choice("Of the base image and the instance.", ARCHITECTURES, ARCHITECTURES[0]),
                 "instance_types": _texts(
@@ -57,15 +55,10 @@ def ami_yaml() -> Schema:
                     examples=[["t3.small", "t3a.small"]],
                 ),
                 "volume_size": _number("Size of the root volume in GiB. Without it: the base image's.", *VOLUME_SIZE),
+                "spot": _boolean("Build on spare capacity, if there is some.", Identity.spot),
+                "image": _image(),
                 "storage": _storage(),
-                "tags": _optional(
-                    {
-                        "type": "object",
-                        "description": "Tags of the image and its snapshots: text to text.",
-                        "additionalProperties": {"type": "string"},
-                        "examples": [{"team": "web"}],
-                    }
-                ),
+                "tags": _tags("Tags of the image and its snapshots: text to text.", examples=[{"team": "web"}]),
                 "tests": _tests(),
                 "timeouts": _mapping(
                     "Time limits in seconds.",
@@ -102,6 +95,87 @@ def ami_yaml() -> Schema:
             },
         ),
     }
+
+
+def _base() -> Schema:
+    text = _text(
+        "An AMI id, ssm:/path/of/a/parameter, scratch, NAME or NAME-1.4.0 of an image of one's own, or the path of "
+        "another AMI source in the repository.",
+        pattern=_form(forms.BASE),
+        patternErrorMessage=f"{forms.BASE_HINT}.",
+    )
+    query = _mapping(
+        "The newest image that fits.",
+        {
+            "name": {
+                "type": "string",
+                "description": "Its name, in which * and ? are wildcards.",
+                "pattern": _form(forms.IMAGE_PATTERN),
+                "examples": [forms.IMAGE_PATTERN.example],
+            },
+            "owners": {
+                **_listed("Whose images count: account numbers in quotes, self, or amazon.", forms.OWNER),
+                "type": "array",
+                "minItems": 1,
+                "examples": [["136693071363"], ["self", "amazon"]],
+            },
+            "architecture": _text("Without it, the source's.", enum=[*ARCHITECTURES, None]),
+            "virtualization": _choice("hvm, or paravirtual.", image.VIRTUALIZATIONS, BaseQuery.virtualization),
+            "tags": _tags("That it must have."),
+        },
+        required=("name", "owners"),
+        optional=False,
+    )
+    return {
+        "description": "The image to start from. Here or as BASE in ami.env.",
+        "anyOf": [text, query],
+        "examples": [
+            "scratch",
+            "ami-0123456789abcdef0",
+            "ssm:/aws/service/debian/release/12/latest/amd64",
+            "../base",
+            {"name": forms.IMAGE_PATTERN.example, "owners": ["136693071363"]},
+        ],
+    }
+
+
+def _image() -> Schema:
+    share = {
+        "accounts": "Account numbers, in quotes.",
+        "organizations": "ARNs of organizations.",
+        "organizational_units": "ARNs of organizational units.",
+    }
+    kept = {
+        "images": "The newest so many.",
+        "days": "Those that are younger.",
+        "versions": "The newest of each of so many of the highest versions.",
+    }
+    return _mapping(
+        "How the image is to be, wherever it is built. An environment's word goes over it.",
+        {
+            "regions": _listed("Where it is copied to, besides the region that it is built in.", forms.REGION),
+            "encrypted": {
+                "type": ["boolean", "null"],
+                "description": "Whether its snapshots are. Without it: the environment's, whose default is true.",
+            },
+            "share": _mapping(
+                "Who may launch it, besides those that the environment names.",
+                {key: _listed(share[key], form) for key, form in forms.SHARING.items()},
+            ),
+            "imds": _choice(
+                "v2.0: instances answer no metadata request without a token. any: they answer all.",
+                image.IMDS,
+                ImageSettings.imds,
+            ),
+            "boot_mode": _text("That the base must have; the image takes it over.", enum=[*image.BOOT_MODES, None]),
+            "deprecate_after": _number("Days until it counts as old, and is not listed any more.", *forms.DEPRECATION),
+            "protect": _boolean("Whether EC2 refuses to deregister it.", ImageSettings.protect),
+            "retention": _mapping(
+                "Which images of this name 'images prune' keeps: those that any of these keeps.",
+                {key: _number(kept[key], *bounds) for key, bounds in image.RETENTION.items()},
+            ),
+        },
+    )
 
 
 def _jobs() -> Schema:
@@ -346,6 +420,20 @@ def _overlay() -> Schema:
 def _regex(pattern: re.Pattern[str]) -> str:
     r"""A pattern of the reader for JavaScript, which has no ``\Z``, and for Python, whose ``$`` allows a newline."""
     return rf"^(?:{pattern.pattern.removesuffix(chr(92) + 'Z')})$(?!\n)"
+
+
+def _form(form: forms.Form) -> str:
+    return _regex(form.pattern)
+
+
+def _listed(description: str, form: forms.Form) -> Schema:
+    item = {"type": "string", "pattern": _form(form), "patternErrorMessage": f"Write {form.what}, like {form.example}."}
+    return _optional({"type": "array", "description": description, "items": item})
+
+
+def _tags(description: str, **more: object) -> Schema:
+    schema = {"type": "object", "description": description, "additionalProperties": {"type": "string"}, **more}
+    return _optional(schema)
 
 
 def _optional(schema: Schema) -> Schema:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 from ..artifacts import ImageTest, Timeouts
 from ..errors import InputError, Location
 from ..findings import Findings
+from ..forms import BASE, BASE_HINT, NAME, NAME_HINT, VERSION, VERSION_HINT
 from ..yamlfile import Fields, Node, decode, parse
-from . import amienv, options
+from . import amienv, image, options
 from .jobs import read_jobs
 from .model import Identity
 
@@ -25,6 +25,8 @@ KEYS = (
     "architecture",
     "instance_types",
     "volume_size",
+    "spot",
+    "image",
     "storage",
     "tags",
     "tests",
@@ -36,14 +38,6 @@ KEYS = (
     "checks",
     "jobs",
 )
-ARCHITECTURES = ("x86_64", "arm64")
-
-# What RegisterImage and CreateImage accept in a name (EC2 API reference, CreateImage, "Name"); the build appends
-# -VERSION-BUILD, for which some of the 128 characters are kept.
-NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{1,100}\Z")
-NAME_HINT = "Use up to 100 letters, digits, spaces and ( ) [ ] . / - ' @ _"
-VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z]+)*\Z")
-VERSION_HINT = "Write numbers with dots, like 1.4.0"
 SECONDS = (1, 86_400)
 """Bounds of a time limit."""
 TEST_SECONDS = (1, 3600)
@@ -103,11 +97,13 @@ def identity_of(env_text: str | None, yaml_text: str | None, root: Path) -> Iden
     readers: dict[str, Callable[[], object]] = {
         "name": lambda: required("name"),
         "version": lambda: required("version"),
-        "base": lambda: required("base"),
+        "base": lambda: _base(root, fields, env, of_env=env_text is not None),
         "description": lambda: fields.text("description"),
         "architecture": lambda: _architecture(fields),
         "instance_types": lambda: fields.texts("instance_types", ("t3.small",)),
         "volume_size": lambda: fields.integer("volume_size", 0, *VOLUME_SIZE) or None,
+        "spot": lambda: fields.boolean("spot", False),
+        "image": lambda: image.settings(fields),
         "storage": lambda: options.storage(fields),
         "tags": lambda: fields.text_map("tags"),
         "tests": lambda: _tests(fields),
@@ -124,7 +120,7 @@ def identity_of(env_text: str | None, yaml_text: str | None, root: Path) -> Iden
         with found.catch(AMI_YAML):
             values[name] = reader()
     found.raise_errors()
-    return Identity(**values)
+    return Identity(**values.pop("base"), **values)
 
 
 def _required(
@@ -151,6 +147,21 @@ def _required(
     return text, place
 
 
+def _base(root: Path, fields: Fields, env: dict[str, amienv.Assignment], *, of_env: bool) -> dict[str, Any]:
+    """BASE, where it stands, and what a mapping asks for, by the names of :class:`Identity`'s fields."""
+    node = fields.node_of("base")
+    if node is not None and isinstance(node.value, dict):
+        query = image.base(fields)
+        if "BASE" in env:
+            what = f"base is a mapping here and '{env['BASE'].value}' in {env['BASE'].where}"
+            raise InputError(what, where=node.where, hint="Say it in one of the two")
+        return {"base": query.name, "base_query": query, "base_where": node.where}
+    text, place = _required(root, fields, env, "base", of_env=of_env)
+    if not BASE.fits(text):
+        raise InputError(f"'{text}' is not {BASE.what}", where=place, hint=BASE_HINT)
+    return {"base": text, "base_where": place}
+
+
 def _check_required(name: str, text: str, place: Location) -> None:
     if name == "name" and not NAME.match(text):
         shown = f"'{text}'" if len(text) <= 100 else f"of {len(text)} characters"
@@ -160,13 +171,13 @@ def _check_required(name: str, text: str, place: Location) -> None:
 
 
 def _architecture(fields: Fields) -> str:
-    text = fields.text("architecture", ARCHITECTURES[0])
-    if text not in ARCHITECTURES:
+    text = fields.text("architecture", image.ARCHITECTURES[0])
+    if text not in image.ARCHITECTURES:
         where = fields.node_of("architecture")
         raise InputError(
             f"there is no architecture '{text}'",
             where=where.where if where else None,
-            hint=f"Use {' or '.join(ARCHITECTURES)}",
+            hint=f"Use {' or '.join(image.ARCHITECTURES)}",
         )
     return text
 

@@ -10,9 +10,13 @@ Table = dict[str, tuple[Files | str, ...]]
 """What it is about: the files, and the errors in their order. ``{src}`` stands for the AMI source."""
 
 EC2 = "Use up to 100 letters, digits, spaces and ( ) [ ] . / - ' @ _"
+FORMS = (
+    "Use ami-0123456789abcdef0, ssm:/path/of/a/parameter, scratch, NAME or NAME-1.4.0 of an image of your own, "
+    "../FOLDER of another AMI source in the repository, or a mapping with 'name' and 'owners'."
+)
 KEYS = (
-    "name, version, base, description, architecture, instance_types, volume_size, storage, tags, tests, timeouts, "
-    "parameters, merge, strict, overlay, checks, jobs"
+    "name, version, base, description, architecture, instance_types, volume_size, spot, image, storage, tags, "
+    "tests, timeouts, parameters, merge, strict, overlay, checks, jobs"
 )
 KNOWN = ", ".join(sorted(KEYS.split(", ")))
 
@@ -350,6 +354,72 @@ AMI_YAML: Table = {
 """ami.yaml as a document."""
 
 BLOCKS: Table = {
+    "base with a wildcard": (
+        settings("base: debian-12-*\n") | env("NAME=a\nVERSION=1\n"),
+        "'debian-12-*' is not a base image ({src}/ami.yaml:1:7). " + FORMS,
+    ),
+    "base is an id with a digit too few": (
+        env("NAME=a\nVERSION=1\nBASE=ami-0123456789abcde\n"),
+        "'ami-0123456789abcde' is not a base image ({src}/ami.env:3:1). " + FORMS,
+    ),
+    "base without owners": (
+        settings("base:\n  name: debian-12-*\n") | env("NAME=a\nVERSION=1\n"),
+        "base lacks 'owners' ({src}/ami.yaml:2:3). Add whose images count: anybody can publish an image of that name.",
+    ),
+    "base with an unknown owner": (
+        settings("base: {name: a, owners: [self, debian]}\n") | env("NAME=a\nVERSION=1\n"),
+        "'debian' is not an owner of images ({src}/ami.yaml:1:32). 'owners' has some like '136693071363'.",
+    ),
+    "base is a mapping, and BASE is in ami.env": (
+        settings("base: {name: a, owners: [self]}\n"),
+        "base is a mapping here and 'scratch' in {src}/ami.env:3:1 ({src}/ami.yaml:1:7). Say it in one of the two.",
+    ),
+    "base with the name of an image that EC2 does not allow": (
+        settings("base: {name: 'a:b', owners: [self]}\n") | env("NAME=a\nVERSION=1\n"),
+        (
+            "'a:b' is not a name of images ({src}/ami.yaml:1:14). "
+            "Use what EC2 allows in one, with * and ? as wildcards, like debian-12-amd64-*."
+        ),
+    ),
+    "image to a region that is none": (
+        settings("image:\n  regions: [Ireland]\n"),
+        "'Ireland' is not a region ({src}/ami.yaml:2:13). 'regions' has some like eu-central-1.",
+    ),
+    "image is deprecated at once": (
+        settings("image: {deprecate_after: 0}\n"),
+        "'deprecate_after' is 0, not between 1 and 3650 ({src}/ami.yaml:1:26).",
+    ),
+    "image with another IMDS": (
+        settings("image: {imds: v1}\n"),
+        "'imds' is 'v1' ({src}/ami.yaml:1:15). Use v2.0 or any.",
+    ),
+    "image with another boot mode": (
+        settings("image: {boot_mode: bios}\n"),
+        "'boot_mode' is 'bios' ({src}/ami.yaml:1:20). Use legacy-bios, uefi or uefi-preferred.",
+    ),
+    "image for an account without quotes": (
+        settings("image: {share: {accounts: [123456789012]}}\n"),
+        "'accounts' has an entry that is a whole number, not a text ({src}/ami.yaml:1:28).",
+    ),
+    "image for an organization by its id": (
+        settings("image: {share: {organizations: [o-a1b2c3d4e5]}}\n"),
+        (
+            "'o-a1b2c3d4e5' is not the ARN of an organization ({src}/ami.yaml:1:33). "
+            "'organizations' has some like arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5."
+        ),
+    ),
+    "image with a slip": (
+        settings("image: {encrypt: true}\n"),
+        "image has no key 'encrypt' ({src}/ami.yaml:1:9). Did you mean 'encrypted'.",
+    ),
+    "no image is kept": (
+        settings("image: {retention: {images: 0}}\n"),
+        "'images' is 0, not between 1 and 10000 ({src}/ami.yaml:1:29).",
+    ),
+    "environments.yaml is no YAML": (
+        {"environments.yaml": "a: [\n"},
+        "invalid YAML: did not find expected node content (while parsing a flow node) ({src}/environments.yaml:2:1).",
+    ),
     "storage without a scheme": (
         settings("storage: bucket\n"),
         "'bucket' is no storage ({src}/ami.yaml:1:10). Use s3://bucket/prefix or https://host/path/.",

@@ -1,5 +1,10 @@
 """Images that are each other's base."""
 
+from dataclasses import replace
+
+import pytest
+
+from jenkins_ami.artifacts import BaseQuery
 from jenkins_ami.findings import ERROR, WARNING
 from jenkins_ami.jobs.chain import chain
 from tests.jobs.sources import source
@@ -54,3 +59,56 @@ def test_an_image_that_is_its_own_base_is_a_cycle():
 def test_a_chain_of_ten_thousand_is_walked_once():
     long = [source(f"l/i{n}", base=f"i{n - 1}" if n else "scratch") for n in range(10_000)]
     assert len(chain(long).base) == 9_999
+
+
+def test_a_path_leads_to_another_source_of_the_same_repository():
+    found = [
+        source("a/images", "base", image="ours"),
+        source("b/images", "base", image="theirs"),
+        source("a/images", "web", base="../base"),
+        source("a/images", "web/deep", base="../../base"),
+        source("a/images", "", image="all", base="./web"),
+        source("b/images", "", image="root"),
+        source("b/images", "app", base=".."),
+    ]
+    result = chain(found)
+    assert bases(result) == {
+        "a/images:web": "a/images:base",
+        "a/images:web/deep": "a/images:base",
+        "a/images": "a/images:web",
+        "b/images:app": "b/images",
+    }
+    assert result.findings == ()
+
+
+def test_a_folder_whose_name_begins_with_dots_is_in_the_repository():
+    assert bases(chain([source("r", "..a"), source("r", "b", base="../..a")])) == {"r:b": "r:..a"}
+
+
+@pytest.mark.parametrize(("folder", "base"), [("", ".."), ("", "../base"), ("web", "../../base")])
+def test_a_path_out_of_the_repository_makes_a_source_unusable(folder, base):
+    result = chain([source("r", folder, base=base), source("base")])
+    (finding,) = result.findings
+    assert (finding.level, finding.what) == (ERROR, f"the base '{base}' leads out of the repository")
+    assert len(result.unusable) == 1
+
+
+def test_a_path_to_no_source_is_told_and_triggers_nothing():
+    result = chain([source("r", "web", base="../base"), source("r", "other")])
+    (finding,) = result.findings
+    assert (finding.level, finding.what) == (
+        WARNING,
+        "no AMI source was found at the base '../base': it triggers no build",
+    )
+    assert (result.base, result.unusable) == ({}, frozenset())
+
+
+def test_a_cycle_of_paths_and_names_is_a_cycle():
+    result = chain([source("r", "a", base="../b"), source("r", "b", base="a")])
+    assert result.unusable == {"r:a", "r:b"}
+
+
+def test_the_name_in_a_query_is_an_image_of_others():
+    app = source("r", "app", base="base")
+    asked = replace(app, identity=replace(app.identity, base_query=BaseQuery("base", ("self",))))
+    assert chain([source("base"), asked]).base == {}

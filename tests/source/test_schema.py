@@ -9,7 +9,7 @@ import yaml
 
 from jenkins_ami.errors import InputError
 from jenkins_ami.findings import InvalidSource
-from jenkins_ami.source import options, settings
+from jenkins_ami.source import image, options, settings
 from jenkins_ami.source.model import Discard, JobSettings, Throttle
 from jenkins_ami.source.scaffold import TEMPLATES, scaffold
 from jenkins_ami.source.schema import ami_yaml
@@ -40,6 +40,7 @@ def test_it_is_a_valid_schema_of_draft_7():
 
 
 UNKNOWN = "zzqqzzqq"
+IMAGE = SCHEMA["properties"]["image"]
 JOBS = SCHEMA["properties"]["jobs"]
 LEVELS = {
     "the file": ("{unknown}: 1", SCHEMA),
@@ -47,6 +48,10 @@ LEVELS = {
     "merge": ("merge: {{{unknown}: 1}}", SCHEMA["properties"]["merge"]),
     "checks": ("checks: {{{unknown}: 1}}", SCHEMA["properties"]["checks"]),
     "strict": ("strict: {{{unknown}: 1}}", SCHEMA["properties"]["strict"]["anyOf"][1]),
+    "base": ("base: {{{unknown}: 1}}", SCHEMA["properties"]["base"]["anyOf"][1]),
+    "image": ("image: {{{unknown}: 1}}", IMAGE),
+    "share": ("image: {{share: {{{unknown}: 1}}}}", IMAGE["properties"]["share"]),
+    "retention": ("image: {{retention: {{{unknown}: 1}}}}", IMAGE["properties"]["retention"]),
     "storage": ("storage: {{{unknown}: 1}}", SCHEMA["properties"]["storage"]["anyOf"][1]),
     "overlay": ("overlay: {{{unknown}: 1}}", SCHEMA["properties"]["overlay"]),
     "an overlay rule": (
@@ -105,13 +110,17 @@ def test_every_key_has_a_description_for_the_editor():
 
 def test_choices_and_bounds_come_from_the_reader():
     keys = SCHEMA["properties"]
-    assert keys["architecture"]["enum"][:-1] == list(settings.ARCHITECTURES)
+    assert keys["architecture"]["enum"][:-1] == list(image.ARCHITECTURES)
+    assert keys["image"]["properties"]["imds"]["enum"][:-1] == list(image.IMDS)
+    assert keys["image"]["properties"]["boot_mode"]["enum"][:-1] == list(image.BOOT_MODES)
+    assert keys["base"]["anyOf"][1]["properties"]["virtualization"]["enum"][:-1] == list(image.VIRTUALIZATIONS)
     assert keys["merge"]["properties"]["scalars"]["enum"][:-1] == list(options.SCALARS)
     assert keys["overlay"]["properties"]["compression"]["enum"][:-1] == list(options.COMPRESSIONS)
     assert keys["parameters"]["additionalProperties"]["properties"]["type"]["enum"][:-1] == list(options.KINDS)
     assert keys["storage"]["anyOf"][1]["properties"]["access"]["enum"][:-1] == list(options.ACCESSES)
 
 
+UNIT = "arn:aws:organizations::123456789012:ou/o-a1b2c3d4e5/ou-a1b2-c3d4e5f6"
 GOOD = [
     "",
     "{}",
@@ -210,6 +219,36 @@ GOOD = [
     "parameters: {p: {type: secret, default: }}",
 ]
 GOOD += [
+    "base: ami-01234567",
+    "base: ssm:/aws/service/x/image_id",
+    "base: ssm:/a/b:3",
+    "base: scratch:01234567",
+    "base: web-1.4.0",
+    "base: ami-base",
+    f"base: {'x' * 128}",
+    "base: ../base",
+    "base: .",
+    "base: {name: debian-12-*, owners: ['136693071363']}",
+    "base: {name: a, owners: [self, amazon, aws-marketplace, aws-backup-vault], architecture: arm64}",
+    "base: {name: a, owners: [self], architecture: , virtualization: paravirtual, tags: {a: ''}}",
+    "base: {name: a, owners: [self], virtualization: , tags: }",
+    "spot: true",
+    "spot:",
+    "image:",
+    "image: {}",
+    "image: {regions: [eu-west-1, us-gov-west-1], encrypted: false, imds: any, boot_mode: uefi, protect: true}",
+    "image: {regions: , encrypted: , share: , imds: , boot_mode: , deprecate_after: , protect: , retention: }",
+    "image: {regions: [], share: {accounts: [], organizations: , organizational_units: []}}",
+    "image: {imds: v2.0, boot_mode: legacy-bios}",
+    "image: {boot_mode: uefi-preferred}",
+    "image: {deprecate_after: 1}",
+    "image: {deprecate_after: 3650}",
+    "image: {share: {accounts: ['123456789012']}}",
+    "image: {share: {organizations: ['arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5']}}",
+    f"image: {{share: {{organizational_units: ['{UNIT}', '{UNIT.replace(':aws:', ':aws-cn:')}']}}}}",
+    "image: {retention: {images: 1, days: 1, versions: 1}}",
+    "image: {retention: {images: 10000, days: 3650, versions: 10000}}",
+    "image: {retention: {images: , days: }}",
     "jobs:",
     "jobs: {build: false, local: true, concurrent: true, follow_base: false}",
     "jobs: {verify: none}",
@@ -226,6 +265,64 @@ GOOD += [
     "jobs: {throttle: {categories: [a, b], total: 4, per_node: 0}}",
 ]
 BAD = [
+    "base: '   '",
+    "base: ami-123",
+    "base: ami-ABC*",
+    "base: debian-12-*",
+    "base: 'ssm:'",
+    "base: ssm://a",
+    "base: scratch:latest",
+    "base: 'a:b'",
+    'base: "a\\n"',
+    f"base: {'x' * 129}",
+    "base: {}",
+    "base: {name: a}",
+    "base: {name: a, owners: }",
+    "base: {name: a, owners: []}",
+    "base: {name: a, owners: self}",
+    "base: {name: a, owners: [everybody]}",
+    "base: {name: a, owners: ['12345678901']}",
+    "base: {name: a, owners: [123456789012]}",
+    "base: {owners: [self]}",
+    "base: {name: '', owners: [self]}",
+    "base: {name: 'a:b', owners: [self]}",
+    f"base: {{name: {'x' * 129}, owners: [self]}}",
+    "base: {name: a, owners: [self], architecture: i386}",
+    "base: {name: a, owners: [self], virtualization: pv}",
+    "base: {name: a, owners: [self], tags: {a: 1}}",
+    "base: {name: a, owner: [self]}",
+    "spot: 1",
+    "spot: 'yes'",
+    "image: true",
+    "image: []",
+    "image: {region: [eu-west-1]}",
+    "image: {regions: eu-west-1}",
+    "image: {regions: [Ireland]}",
+    "image: {regions: [eu-west-1a]}",
+    "image: {regions: [1]}",
+    "image: {encrypted: 1}",
+    "image: {share: ['123456789012']}",
+    "image: {share: {accounts: '123456789012'}}",
+    "image: {share: {accounts: [123456789012]}}",
+    "image: {share: {accounts: ['1234']}}",
+    "image: {share: {accounts: [all]}}",
+    "image: {share: {organizations: [o-a1b2c3d4e5]}}",
+    "image: {share: {organizational_units: ['arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5']}}",
+    "image: {share: {units: []}}",
+    "image: {imds: 'v1.0'}",
+    "image: {imds: 2.0}",
+    "image: {imds: ''}",
+    "image: {boot_mode: bios}",
+    "image: {boot_mode: ''}",
+    "image: {deprecate_after: 0}",
+    "image: {deprecate_after: 3651}",
+    "image: {deprecate_after: 90d}",
+    "image: {protect: 'true'}",
+    "image: {retention: 5}",
+    "image: {retention: {images: 0}}",
+    "image: {retention: {days: 3651}}",
+    "image: {retention: {versions: 10001}}",
+    "image: {retention: {keep: 3}}",
     "jobs: true",
     "jobs: {buidl: true}",
     "jobs: {build: 1}",
@@ -441,6 +538,9 @@ def test_defaults_are_those_of_the_reader(tmp_path):
         "compile": identity.compile_timeout,
         "instance": identity.timeouts.instance,
         "image": identity.timeouts.image,
+        "spot": identity.spot,
+        "imds": identity.image.imds,
+        "protect": identity.image.protect,
         "scalars": identity.scalars,
         "strict": identity.strict.default,
         "compression": identity.overlay.compression,
