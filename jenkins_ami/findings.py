@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import InputError, Location
+from .errors import AmiError, InputError, Location
 
 ERROR, WARNING = "error", "warning"
 
@@ -69,6 +69,20 @@ class InvalidSource(InputError):
 
     def as_dict(self) -> dict[str, object]:
         return super().as_dict() | {"findings": [finding.as_dict() for finding in self.findings]}
+
+
+class Problems(AmiError):
+    """Errors of any kind that were found together. Told one line each; the exit code is that of the first."""
+
+    def __init__(self, problems: Iterable[AmiError]) -> None:
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        super().__init__(first.what, where=first.where, hint=first.hint, detail=first.detail)
+        self.exit_code = first.exit_code
+
+    def as_dict(self) -> dict[str, object]:
+        data = self.problems[0].as_dict()
+        return data | {"error": type(self).__name__, "problems": [problem.as_dict() for problem in self.problems]}
 
 
 class Findings:

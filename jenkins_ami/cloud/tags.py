@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,18 @@ BUILD = f"{PREFIX}build"
 BASE = f"{PREFIX}base"
 """On a built image the id of the image that it was made from; on a base image what that is: ``scratch/DIGEST``."""
 DIGEST, COMMIT = f"{PREFIX}digest", f"{PREFIX}commit"
+PAYLOAD = f"{PREFIX}payload"
+"""Digest of user-data and overlay as compile wrote them."""
+URL = f"{PREFIX}url"
+"""Of the build's page in Jenkins."""
+BUILDER = f"{PREFIX}instance"
+"""On an image: the instance that it was made of."""
+EXPIRES = f"{PREFIX}expires"
+"""When what a build made may be swept by ``gc``, ISO 8601 in UTC. Taken off an image that stays."""
+SOURCE_IMAGE = f"{PREFIX}copy-of"
+"""On a copy: ``REGION/AMI`` of the image that it is a copy of."""
+LEGACY_NAME, LEGACY_VERSION, LEGACY_BUILD = "Name", "Version", "Build"
+"""On an image and its snapshots: what the scripts that this process is known by put there, and look a base up by."""
 INPUT = f"{PREFIX}input"
 """On an image and its snapshots, once the build is over and the image stays: the digest of all that it was made of."""
 
@@ -25,6 +38,11 @@ LIMIT, MAX_KEY, MAX_VALUE = 50, 128, 256
 def tag_filter(key: str, *values: str) -> FilterTypeDef:
     """A filter of a Describe call: resources that carry the tag with one of the values (``*`` is a wildcard)."""
     return {"Name": f"tag:{key}", "Values": list(values)}
+
+
+def escaped(value: str) -> str:
+    r"""A value for a filter that means itself: ``*`` and ``?`` are wildcards there (EC2 User Guide, "Filtering")."""
+    return re.sub(r"([*?\\])", r"\\\1", value)
 
 
 def specifications(tags: Mapping[str, str], *kinds: str) -> list[dict[str, Any]]:
