@@ -28,8 +28,18 @@ REASONS = {
     "Server.SpotInstanceTermination": "EC2 took the spot capacity back",
 }
 """StateReason codes for people (EC2 API reference, StateReason)."""
+LOST = frozenset(
+    {
+        "Server.InsufficientInstanceCapacity",
+        "Server.InternalError",
+        "Server.ScheduledStop",
+        "Server.SpotInstanceShutdown",
+        "Server.SpotInstanceTermination",
+    }
+)
+"""Those with which EC2 took the instance away: nobody's fault, and another one may do."""
 
-Kind = Literal["continue", "success", "failure", "timeout"]
+Kind = Literal["continue", "success", "failure", "timeout", "lost"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class Observation:
     :ivar reason, message: its StateReason's code and message, or empty
     :ivar elapsed: seconds since the launch
     :ivar ended: seconds since it was first seen stopped; 0 while it is not
+    :ivar impaired: its host fails EC2's system status check
     """
 
     state: str
@@ -48,6 +59,7 @@ class Observation:
     message: str = ""
     elapsed: float = 0.0
     ended: float = 0.0
+    impaired: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,30 +70,63 @@ class Decision:
     why: str = ""
 
 
-def judge(seen: Observation, *, timeout: float, lag: float) -> Decision:
+def judge(seen: Observation, *, timeout: float, lag: float, require_marker: bool = True) -> Decision:
     """Decide.
 
     :param timeout: seconds that the instance has to stop
     :param lag: seconds that a console may be behind when the instance has stopped
+    :param require_marker: whether to power off without a word on the console is no success
     """
     verdict = seen.verdict
     if verdict.state == markers.FAIL:
         return Decision("failure", "the instance reported failure")
     if verdict.panic:
         return Decision("failure", f"the instance's kernel died: {verdict.panic}")
-    if seen.state in ("shutting-down", "terminated"):
-        return Decision("failure", f"the instance was terminated: {_reason(seen)}")
+    if taken := taken_away(seen):
+        return taken
     if seen.state == "stopped":
-        if seen.reason != BY_ITSELF:
-            return Decision("failure", f"the instance was stopped: {_reason(seen)}")
         if verdict.state == markers.OK:
             return Decision("success")
         if seen.ended < lag:
             return Decision("continue")
+        if not require_marker and not verdict.foreign:
+            return Decision("success")
         other = ", its console carries the verdict of another build" if verdict.foreign else ""
         return Decision("failure", f"the instance powered off before it proved success{other}")
     if verdict.ignored:
         return Decision("failure", "cloud-init finished without using the user-data")
+    if seen.elapsed >= timeout:
+        return Decision("timeout", f"the instance is still {seen.state} after {duration(timeout)}")
+    return Decision("continue")
+
+
+def taken_away(seen: Observation) -> Decision | None:
+    """What it means when something else than the instance itself has ended it; ``None`` when nothing has."""
+    kind: Kind = "lost" if seen.reason in LOST else "failure"
+    if seen.state in ("shutting-down", "terminated"):
+        return Decision(kind, f"the instance was terminated: {_reason(seen)}")
+    if seen.state == "stopped" and seen.reason != BY_ITSELF:
+        return Decision(kind, f"the instance was stopped: {_reason(seen)}")
+    if seen.state == "stopping" and kind == "lost":
+        return Decision(kind, f"the instance is being stopped: {_reason(seen)}")
+    if seen.impaired and seen.state == "running":
+        return Decision("lost", "the instance's host has failed: it does not pass EC2's system status check")
+    return None
+
+
+def judge_tests(seen: Observation, *, complete: bool, timeout: float, lag: float) -> Decision:
+    """Decide about an instance that runs an image's tests.
+
+    :param complete: whether the console has the result of each
+    """
+    if seen.verdict.panic:
+        return Decision("failure", f"the instance's kernel died: {seen.verdict.panic}")
+    if taken := taken_away(seen):
+        return taken
+    if seen.state == "stopped":
+        if complete or seen.ended >= lag:
+            return Decision("success")
+        return Decision("continue")
     if seen.elapsed >= timeout:
         return Decision("timeout", f"the instance is still {seen.state} after {duration(timeout)}")
     return Decision("continue")

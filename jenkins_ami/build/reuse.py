@@ -10,10 +10,11 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from ..artifacts import USERDATA, Manifest
+from ..artifacts import Manifest
 from ..cloud.cleanup import snapshot_ids
 from ..cloud.session import Cloud
 from ..cloud.tags import INPUT, tag_filter
+from ..cloud.wanted import Wanted
 from . import request
 from .base import Base
 from .image import Made
@@ -21,15 +22,16 @@ from .image import Made
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef
 
-_FORMAT = 1
+_FORMAT = 2
 """Changes when the digest comes to mean something else: then no image of before is taken for one of the same."""
 
 
-def input_digest(manifest: Manifest, base: Base) -> str:
+def input_digest(manifest: Manifest, base: Base, wanted: Wanted) -> str:
     """64 hexadecimal digits that follow from what ends up in the image or on it, and from nothing else.
 
-    No clock, commit, environment or instance type takes part. User-data counts as compile wrote it, with the token for
-    the URL of an overlay; the overlay counts by its content.
+    No clock, commit or instance type takes part, and of the environment only what shows in the image: its encryption.
+    User-data counts as compile wrote it, with the token for the URL of an overlay; the overlay counts by its content.
+    To whom and whereto an image is distributed is no part of it.
     """
     inputs = {
         "format": _FORMAT,
@@ -40,8 +42,10 @@ def input_digest(manifest: Manifest, base: Base) -> str:
         "architecture": manifest.architecture,
         "volume_size": manifest.volume_size or base.root_size,
         "base": base.image_id,
-        "userdata": manifest.files[USERDATA].sha256,
-        "overlay": manifest.overlay.sha256,
+        "payload": request.payload_digest(manifest),
+        "encrypted": wanted.encrypted,
+        "kms_key": wanted.kms_key if wanted.encrypted else None,
+        "imds": wanted.imds,
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
@@ -61,13 +65,4 @@ def find(cloud: Cloud, manifest: Manifest, digest: str) -> Made | None:
 def _made(image: ImageTypeDef, manifest: Manifest) -> Made:
     name = image.get("Name", "")
     number = request.next_number(manifest, [name]) - 1
-    return Made(image["ImageId"], name, number, snapshot_ids([image]))
-
-
-def mark(cloud: Cloud, made: Made, digest: str) -> None:
-    """Let later builds find an image by its inputs.
-
-    :raises CloudError: refused
-    """
-    with cloud.calls():
-        cloud.ec2.create_tags(Resources=[made.image_id, *made.snapshot_ids], Tags=[{"Key": INPUT, "Value": digest}])
+    return Made(image["ImageId"], name, number, snapshot_ids([image]), image.get("CreationDate", ""))

@@ -30,4 +30,4 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
     environment.check(args)
     output = args.output or Path("out") / args.source.resolve().name
     compile_source(args.source, output, compile_command.options_of(args), progress)
-    return build_command.build(args, output, output, progress)
+    return build_command.build(args, output, output, progress, source=args.source)

@@ -1,6 +1,7 @@
 """End what a killed build left in the cloud. Can be called as often as one likes.
 
-The ledger says what there may be; the credentials are those of the moment.
+The ledger says what there may be; the credentials are those of the moment. An image whose build succeeded and was cut
+off before it had marked it as finished is marked.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, progress: Progress) -> Result:
+    from ..cloud import finish
     from ..cloud.cleanup import end_all
     from ..cloud.session import Cloud
 
@@ -47,6 +49,8 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
             return stack.enter_context(running_cloud(state, progress)).endpoint
 
         outcomes = end_all(ledger, ledger.open_entries(), cloud_for, progress)
+        for scope in finish.unmarked(ledger):
+            finish.finish_build(cloud_for(scope), ledger, scope, progress)
     failures = [outcome.error for outcome in outcomes if outcome.error]
     for outcome in outcomes:
         if outcome.error:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..artifacts import AMI_ENV, AMI_JSON
 from ..errors import AmiError, CloudError
 from ..progress import Progress
-from .ledger import CREATED, IMAGE, INSTANCE, OBJECT, SNAPSHOT, Entry, Ledger, Scope
+from .ledger import CREATED, IMAGE, INSTANCE, OBJECT, SNAPSHOT, SPOT, Entry, Ledger, Scope
 from .session import Cloud
 from .tags import BUILD, tag_filter
-from .waiting import CLOCK, Clock, poll
+from .waiting import CLOCK, UNCERTAIN, Clock, Pace, insist, poll
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef, InstanceTypeDef
@@ -34,6 +35,7 @@ UNKNOWN = frozenset(
         "InvalidAMIID.Unavailable",
         "InvalidInstanceID.NotFound",
         "InvalidSnapshot.NotFound",
+        "InvalidSpotInstanceRequestID.NotFound",
         "NoSuchBucket",
         "NoSuchKey",
     }
@@ -56,25 +58,30 @@ def end_all(
     cloud_for: Callable[[Scope], Cloud],
     progress: Progress,
     *,
+    patience: float | None = None,
     clock: Clock = CLOCK,
 ) -> list[Outcome]:
     """End the entries and note it in the ledger. What fails is an outcome, not an exception.
 
     :param entries: open ones, in the order to end them in (:meth:`.Ledger.open_entries`)
     :param cloud_for: the API of the place where an entry was made
+    :param patience: seconds without a certain answer, if less than the environment's; once they are over, the rest is
+        tried once
     """
     outcomes = []
-    ender = _Ender(ledger, clock)
+    ender = _Ender(ledger, clock, patience)
     for entry in entries:
         with progress.step(f"End {entry}") as step:
             try:
                 text = ender.end(cloud_for(entry.scope), ledger.current(entry))
-                if entry.kind == IMAGE:
+                if entry.kind == IMAGE and not _is_copy(ledger, entry):
                     retract(ledger.path.parent)
                 ledger.gone(ledger.current(entry))
                 outcomes.append(Outcome(entry, text))
             except AmiError as error:
                 outcomes.append(Outcome(entry, "could not be ended", error))
+                if isinstance(error, CloudError) and error.code in UNCERTAIN:
+                    ender.patience = 0.0
             step.done(outcomes[-1].text)
     return outcomes
 
@@ -92,24 +99,47 @@ def retract(folder: Path) -> None:
             (folder / name).unlink()
 
 
+def _is_copy(ledger: Ledger, entry: Entry) -> bool:
+    """Whether it is in another region than its build: the image that the build made is there all the same."""
+    return any(scope.build == entry.scope.build and scope.region != entry.scope.region for scope in ledger.scopes)
+
+
 class _Ender:
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, patience: float | None) -> None:
         self.ledger = ledger
         self.clock = clock
+        self.patience = patience
+
+    def _pace(self, cloud: Cloud) -> Pace:
+        pace = cloud.environment.pace
+        return pace if self.patience is None else replace(pace, patience=min(pace.patience, self.patience))
 
     def end(self, cloud: Cloud, entry: Entry) -> str:
         """:raises CloudError: refused, or not gone in time"""
-        cloud.check_account(entry.scope.account)  # to another account's credentials everything looks gone
-        how = {INSTANCE: self._instance, IMAGE: self._image, SNAPSHOT: self._snapshots, OBJECT: self._object}
+        # To another account's credentials everything looks gone.
+        insist(lambda: cloud.check_account(entry.scope.account), pace=self._pace(cloud), clock=self.clock)
+        how = {
+            SPOT: self._spot,
+            INSTANCE: self._instance,
+            IMAGE: self._image,
+            SNAPSHOT: self._snapshots,
+            OBJECT: self._object,
+        }
         return how[entry.kind](cloud, entry)
+
+    def _spot(self, cloud: Cloud, entry: Entry) -> str:
+        found = self._settled(cloud, entry, lambda: _spot_requests(cloud, entry))
+        if not found:
+            return _never(entry)
+        self._insist(cloud, lambda: cloud.ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=found))
+        return "cancelled"
 
     def _instance(self, cloud: Cloud, entry: Entry) -> str:
         found = self._settled(cloud, entry, lambda: _instances(cloud, entry))
         if not found:
             return _never(entry)
         ids = [instance["InstanceId"] for instance in found]
-        with cloud.calls():
-            cloud.ec2.terminate_instances(InstanceIds=ids)
+        self._insist(cloud, lambda: cloud.ec2.terminate_instances(InstanceIds=ids))
         self._until(cloud, f"{entry} is not terminated", lambda: not _instances(cloud, entry))
         return "terminated"
 
@@ -118,12 +148,17 @@ class _Ender:
         if not found:
             return _never(entry)
         for known in self.ledger.find(entry.scope.build, SNAPSHOT):
+            if known.scope.region != entry.scope.region:
+                continue
             if missing := set(snapshot_ids(found)) - set(known.ids):  # once the image is gone, nothing leads to them
                 self.ledger.created(known, *known.ids, *sorted(missing))
-        for image in found:
-            with cloud.calls():
-                cloud.ec2.deregister_image(ImageId=image["ImageId"])
-        self._until(cloud, f"{entry} is not deregistered", lambda: not _images(cloud, entry))
+
+        def deregistered() -> bool:
+            for image in _images(cloud, entry):  # one that is pending may be refused until it is not
+                self._insist(cloud, partial(cloud.ec2.deregister_image, ImageId=image["ImageId"]))
+            return not _images(cloud, entry)
+
+        self._until(cloud, f"{entry} is not deregistered", deregistered)
         return "deregistered"
 
     def _snapshots(self, cloud: Cloud, entry: Entry) -> str:
@@ -147,27 +182,57 @@ class _Ender:
     def _object(self, cloud: Cloud, entry: Entry) -> str:
         bucket, _, key = entry.key.partition("/")
         try:
-            with cloud.calls():
-                cloud.s3.delete_object(Bucket=bucket, Key=key)
+            self._insist(cloud, lambda: cloud.s3.delete_object(Bucket=bucket, Key=key))
         except CloudError as error:
             if error.code not in UNKNOWN:
                 raise
         return "deleted"
 
+    def _insist(self, cloud: Cloud, call: Callable[[], object]) -> None:
+        """What is gone by now is as it should be: the answer to an earlier try may have been lost."""
+
+        def once() -> bool:
+            with cloud.calls():
+                call()
+            return True
+
+        try:
+            insist(once, pace=self._pace(cloud), clock=self.clock)
+        except CloudError as error:
+            if error.code not in UNKNOWN:
+                raise
+
     def _settled(self, cloud: Cloud, entry: Entry, look: Callable[[], list[T]]) -> list[T]:
         """What there is of an entry. A call that was cut off may still take effect: at first, nothing means little."""
-        pace = cloud.environment.pace
-        wait = pace.settle - entry.age
-        return poll(lambda: look() or None, seconds=max(0.0, wait), pace=pace, clock=self.clock) or []
+        pace = self._pace(cloud)
+        found = insist(look, pace=pace, clock=self.clock)
+        if found or (wait := pace.settle - entry.age) <= 0:
+            return found
+        return poll(lambda: look() or None, seconds=wait, pace=pace, clock=self.clock) or []
 
     def _until(self, cloud: Cloud, what: str, done: Callable[[], bool]) -> None:
-        pace = cloud.environment.pace
-        if not poll(lambda: done() or None, seconds=PATIENCE, pace=pace, clock=self.clock):
+        if not poll(lambda: done() or None, seconds=PATIENCE, pace=self._pace(cloud), clock=self.clock):
             raise CloudError(f"{what} after {PATIENCE:.0f} s", code="Timeout", hint="Run 'jenkins-ami cleanup' again")
 
 
 def _never(entry: Entry) -> str:
     return "was gone already" if entry.state == CREATED else "was never made"
+
+
+def _spot_requests(cloud: Cloud, entry: Entry) -> list[str]:
+    """The spot requests of an entry that may still launch something."""
+    try:
+        with cloud.calls():
+            if entry.ids:
+                answer = cloud.ec2.describe_spot_instance_requests(SpotInstanceRequestIds=list(entry.ids))
+            else:
+                answer = cloud.ec2.describe_spot_instance_requests(Filters=[tag_filter(BUILD, entry.scope.build)])
+    except CloudError as error:
+        if error.code in UNKNOWN:
+            return []
+        raise
+    alive = ("open", "active", "disabled")
+    return [each["SpotInstanceRequestId"] for each in answer["SpotInstanceRequests"] if each.get("State") in alive]
 
 
 def _instances(cloud: Cloud, entry: Entry) -> list[InstanceTypeDef]:

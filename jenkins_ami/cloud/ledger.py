@@ -6,7 +6,9 @@ One JSON object per line, appended and fsynced, never rewritten::
     {"event": "intent",  "kind": "instance", "key": …, "time": …}       about to be asked for; key finds it again
     {"event": "created", "kind": "instance", "key": …, "ids": [ … ]}    what the cloud calls it
     {"event": "gone",    "kind": "instance", "key": …}                  does not exist any more, or never did
+    {"event": "kept",    "kind": "image",    "key": …}                  it is a result, and stays
     {"event": "kept",    "build": …}                                    the build succeeded: what is open is its result
+    {"event": "fact",    "build": …, "name": "plan", "data": { … }}     what the build has to know to be gone on with
 
 A line half written (``kill -9``, a full disk) is skipped when reading. That loses nothing: an intent that is not on
 the disk was never asked for, and everything else can be found again from its intent. The file is locked while it is
@@ -22,19 +24,20 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from ..errors import HostError, InputError
 from .environments import Environment, at
 
-SCHEMA = 1
-INSTANCE, IMAGE, SNAPSHOT, OBJECT = "instance", "image", "snapshot", "object"
-KINDS = (INSTANCE, IMAGE, SNAPSHOT, OBJECT)
-"""In the order in which they are ended: what costs most and what others depend on first."""
+SCHEMA = 2
+_READABLE = (1, 2)
+SPOT, INSTANCE, IMAGE, SNAPSHOT, OBJECT = "spot request", "instance", "image", "snapshot", "object"
+KINDS = (SPOT, INSTANCE, IMAGE, SNAPSHOT, OBJECT)
+"""In the order in which they are ended: what makes others, what costs most, and what others depend on first."""
 
-INTENT, CREATED, GONE, KEPT = "intent", "created", "gone", "kept"
+INTENT, CREATED, GONE, KEPT, FACT = "intent", "created", "gone", "kept", "fact"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Scope:
     :ivar build: the build's identity, the value of the tag ``jenkins-ami:build`` on all that it makes
     :ivar account: the account that the credentials belonged to
     :ivar state: the local cloud's state folder, when it was one
+    :ivar role, external_id: of the role that was assumed
     """
 
     build: str
@@ -53,31 +57,42 @@ class Scope:
     endpoint: str | None = None
     profile: str | None = None
     state: str | None = None
+    role: str | None = None
+    external_id: str | None = None
 
     @classmethod
     def of(cls, environment: Environment, build: str, account: str) -> Scope:
-        state = str(environment.state) if environment.state else None
         return cls(
-            build, environment.name, environment.region, account, environment.endpoint, environment.profile, state
+            build=build,
+            environment=environment.name,
+            region=environment.region,
+            account=account,
+            endpoint=environment.endpoint,
+            profile=environment.profile,
+            state=str(environment.state) if environment.state else None,
+            role=environment.role,
+            external_id=environment.external_id,
         )
 
     def as_environment(self) -> Environment:
         """The environment, as far as ending things in it goes."""
-        return at(
+        there = at(
             self.environment,
             self.region,
             endpoint=self.endpoint,
             profile=self.profile,
             state=Path(self.state) if self.state else None,
         )
+        return replace(there, role=self.role, external_id=self.external_id)
 
 
 @dataclass(frozen=True)
 class Entry:
     """A resource, as far as the ledger knows.
 
+    :ivar scope: with the region that it is in, which for a copy of an image is not the build's
     :ivar key: what it was asked for with: an instance's client token, an image's name, an object's ``bucket/key``, and
-        for snapshots (they come with their image) the build's identity
+        for snapshots (they come with their image) the build's identity; a copy's begins with ``REGION/``
     :ivar ids: what the cloud calls it; empty when the answer never came
     :ivar time: of the intent, in Unix seconds
     """
@@ -127,7 +142,7 @@ class Ledger:
                 os.fsync(folder)
                 os.close(folder)
             content = path.read_bytes()
-            self._entries = {(e.scope.build, e.kind, e.key): e for e in _parse(content, path)}
+            self._book = _parse(content, path)
             self._torn = bool(content) and not content.endswith(b"\n")
         except BaseException:
             os.close(self._file)
@@ -146,35 +161,60 @@ class Ledger:
     @property
     def entries(self) -> list[Entry]:
         """All of them, in the order in which they were asked for."""
-        return list(self._entries.values())
+        return list(self._book.entries.values())
+
+    @property
+    def scopes(self) -> list[Scope]:
+        """Of all builds, in the order in which they began."""
+        return list(self._book.scopes.values())
+
+    def facts(self, build: str) -> dict[str, dict[str, Any]]:
+        """What a build has written down about itself, by name: the last word on each."""
+        return self._book.facts.get(build, {})
 
     def open_entries(self, kinds: Iterable[str] = KINDS) -> list[Entry]:
         """What may still exist, in the order in which it should be ended."""
         wanted = set(kinds)
-        found = [entry for entry in self._entries.values() if entry.open and entry.kind in wanted]
+        found = [entry for entry in self._book.entries.values() if entry.open and entry.kind in wanted]
         return sorted(found, key=lambda entry: KINDS.index(entry.kind))
 
     def current(self, entry: Entry) -> Entry:
         """What is known of it by now."""
-        return self._entries[entry.scope.build, entry.kind, entry.key]
+        return self._book.entries[entry.scope.build, entry.kind, entry.key]
 
     def find(self, build: str, kind: str) -> list[Entry]:
         """A build's entries of a kind."""
-        return [e for e in self._entries.values() if (e.scope.build, e.kind) == (build, kind)]
+        return [e for e in self._book.entries.values() if (e.scope.build, e.kind) == (build, kind)]
 
     # Writing. What is known in memory is right even when the disk refuses the line (HostError).
 
     def begin(self, scope: Scope) -> None:
         """A build begins: what follows happens in ``scope``."""
         self._append({"event": "build", "schema": SCHEMA, **asdict(scope)})
-        self._scope = scope
+        self._scope = self._book.scopes[scope.build] = scope
 
-    def intent(self, kind: str, key: str) -> Entry:
-        """Write down that a resource is about to be asked for. Ask only when this has returned."""
+    def resume(self, scope: Scope) -> None:
+        """What follows happens in ``scope``, which has begun before."""
+        self._scope = self._book.scopes[scope.build] = scope
+
+    def intent(self, kind: str, key: str, region: str | None = None) -> Entry:
+        """Write down that a resource is about to be asked for. Ask only when this has returned.
+
+        :param region: where, if not in the build's own
+        """
         assert self._scope is not None, "begin() comes first"
-        entry = Entry(self._scope, kind, key, round(time.time(), 3))
-        self._append(self._record(INTENT, entry) | {"time": entry.time})
+        scope = self._scope if region is None else replace(self._scope, region=region)
+        entry = Entry(scope, kind, key, round(time.time(), 3))
+        record = self._record(INTENT, entry) | {"time": entry.time}
+        self._append(record if region is None else record | {"region": region})
         return self._keep(entry)
+
+    def fact(self, name: str, **data: Any) -> None:
+        """Write down what the build has to know when it is gone on with. No secrets."""
+        assert self._scope is not None, "begin() comes first"
+        build = self._scope.build
+        self._append({"event": FACT, "build": build, "name": name, "data": data})
+        self._book.facts.setdefault(build, {})[name] = data
 
     def created(self, entry: Entry, *ids: str) -> Entry:
         """The cloud made it, and calls it ``ids``."""
@@ -187,13 +227,18 @@ class Ledger:
         entry = self._keep(replace(entry, state=GONE))
         self._append(self._record(GONE, entry))
 
+    def keep_entry(self, entry: Entry) -> None:
+        """It is a result, and stays, whatever becomes of the rest."""
+        entry = self._keep(replace(entry, state=KEPT))
+        self._append(self._record(KEPT, entry))
+
     def keep(self, build: str) -> None:
         """The build succeeded: what it has open is its result, and stays. One line, so all of it or nothing."""
         self._append({"event": KEPT, "build": build})
-        _keep_all(self._entries, build)
+        _keep_all(self._book.entries, build)
 
     def _keep(self, entry: Entry) -> Entry:
-        self._entries[entry.scope.build, entry.kind, entry.key] = entry
+        self._book.entries[entry.scope.build, entry.kind, entry.key] = entry
         return entry
 
     @staticmethod
@@ -243,6 +288,14 @@ def read(path: Path) -> list[Entry]:
 
     :raises InputError: no such file, or it is no ledger
     """
+    return list(read_book(path).entries.values())
+
+
+def read_book(path: Path) -> Book:
+    """All of a ledger; locks nothing.
+
+    :raises InputError: no such file, or it is no ledger
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -252,9 +305,17 @@ def read(path: Path) -> list[Entry]:
     return _parse(content, path)
 
 
-def _parse(content: bytes, path: Path) -> list[Entry]:
-    scopes: dict[str, Scope] = {}
-    entries: dict[tuple[str, str, str], Entry] = {}
+@dataclass
+class Book:
+    """What the lines of a ledger come to."""
+
+    scopes: dict[str, Scope] = field(default_factory=dict)
+    entries: dict[tuple[str, str, str], Entry] = field(default_factory=dict)
+    facts: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+
+def _parse(content: bytes, path: Path) -> Book:
+    book = Book()
     for number, line in enumerate(content.split(b"\n")):
         try:
             record = json.loads(line)
@@ -263,30 +324,38 @@ def _parse(content: bytes, path: Path) -> list[Entry]:
                 raise InputError("this is no ledger", where=path) from None
             continue
         try:
-            if record["event"] == "build":
-                if record["schema"] != SCHEMA:
-                    raise InputError(
-                        f"the ledger's schema {record['schema']!r} is not {SCHEMA}",
-                        where=path,
-                        hint="Another version wrote it",
-                    )
-                scopes[record["build"]] = Scope(**{k: v for k, v in record.items() if k not in ("event", "schema")})
-                continue
-            if record["event"] == KEPT:
-                _keep_all(entries, record["build"])
-                continue
-            key = record["build"], record["kind"], record["key"]
-            if record["event"] == INTENT:
-                entries[key] = Entry(scopes[record["build"]], record["kind"], record["key"], record["time"])
-            elif record["event"] == CREATED:
-                entries[key] = replace(entries[key], ids=tuple(record["ids"]), state=CREATED)
-            elif record["event"] == GONE:
-                entries[key] = replace(entries[key], state=GONE)
-            else:
-                raise KeyError(record["event"])
+            _read_record(book, record, path)
         except (KeyError, TypeError) as error:
             raise InputError(f"line {number + 1} of the ledger makes no sense", where=path) from error
-    return list(entries.values())
+    return book
+
+
+def _read_record(book: Book, record: dict[str, Any], path: Path) -> None:
+    event, build = record["event"], record["build"]
+    if event == "build":
+        if record["schema"] not in _READABLE:
+            raise InputError(
+                f"the ledger's schema {record['schema']!r} is not {SCHEMA}", where=path, hint="Another version wrote it"
+            )
+        book.scopes[build] = Scope(**{k: v for k, v in record.items() if k not in ("event", "schema")})
+        return
+    if event == FACT:
+        book.facts.setdefault(build, {})[record["name"]] = record["data"]
+        return
+    if event == KEPT and "kind" not in record:
+        _keep_all(book.entries, build)
+        return
+    key = build, record["kind"], record["key"]
+    if event == INTENT:
+        scope = book.scopes[build]
+        scope = replace(scope, region=record.get("region", scope.region))
+        book.entries[key] = Entry(scope, record["kind"], record["key"], record["time"])
+    elif event == CREATED:
+        book.entries[key] = replace(book.entries[key], ids=tuple(record["ids"]), state=CREATED)
+    elif event in (GONE, KEPT):
+        book.entries[key] = replace(book.entries[key], state=event)
+    else:
+        raise KeyError(event)
 
 
 def _keep_all(entries: dict[tuple[str, str, str], Entry], build: str) -> None:

@@ -7,6 +7,7 @@ uses them. What is waited for, and what it means that it did not come, is the ca
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,9 +41,6 @@ UNCERTAIN = THROTTLED | {
 }
 """Error codes that do not tell whether the call had an effect, and may not come again."""
 
-_PATIENCE = 5
-"""Uncertain answers in a row before they count as the answer."""
-
 
 @dataclass(frozen=True)
 class Pace:
@@ -52,6 +50,8 @@ class Pace:
     :ivar console: between two reads of a console (GetConsoleOutput is in EC2's lowest throttle class)
     :ivar console_lag: how far the console may be behind when the instance has stopped
     :ivar settle: how long a resource just made may be unknown to the calls that describe it
+    :ivar patience: how long there may be no answer, or an uncertain one, before that is the answer
+    :ivar capacity: between two rounds through all types and subnets when none has capacity; 0 ends at the first
     """
 
     state: float
@@ -59,10 +59,12 @@ class Pace:
     console: float
     console_lag: float
     settle: float
+    patience: float = 600
+    capacity: float = 30
 
 
 AWS = Pace(state=5, state_longest=15, console=30, console_lag=300, settle=60)
-LOCAL = Pace(state=1, state_longest=2, console=2, console_lag=10, settle=5)
+LOCAL = Pace(state=1, state_longest=2, console=2, console_lag=10, settle=5, patience=20, capacity=0)
 
 
 @dataclass(frozen=True)
@@ -76,25 +78,42 @@ class Clock:
 CLOCK = Clock()
 
 
+class Stopped(Exception):
+    """The command is ending: a thread ends at its next wait."""
+
+
+def stoppable(clock: Clock, stop: threading.Event) -> Clock:
+    """A clock for a thread: it wakes up, and whoever waits by it ends with :class:`Stopped`, when ``stop`` is set."""
+
+    def sleep(seconds: float) -> None:
+        if clock is CLOCK:
+            stop.wait(seconds)
+        else:
+            clock.sleep(seconds)
+        if stop.is_set():
+            raise Stopped
+
+    return Clock(clock.now, sleep)
+
+
 def poll(check: Callable[[], T | None], *, seconds: float, pace: Pace, clock: Clock = CLOCK) -> T | None:
     """Call ``check`` until it gives something, at least once, and once more at the deadline.
 
     :param seconds: until the deadline
     :returns: what ``check`` gave; ``None`` when the deadline has passed
-    :raises CloudError: from ``check``; uncertain ones are passed over until five come in a row, throttling doubles the
-        interval
+    :raises CloudError: from ``check``; uncertain ones are passed over until nothing else has come for the pace's
+        patience, throttling doubles the interval
     """
     deadline = clock.now() + seconds
     interval, longest = pace.state, pace.state_longest
-    failures = 0
+    certain = clock.now()
     while True:
         last = clock.now() >= deadline
         try:
             found = check()
-            failures = 0
+            certain = clock.now()
         except CloudError as error:
-            failures += 1
-            if error.code not in UNCERTAIN or failures == _PATIENCE or last:
+            if error.code not in UNCERTAIN or last or clock.now() - certain >= pace.patience:
                 raise
             found = None
             if error.code in THROTTLED:
@@ -103,3 +122,13 @@ def poll(check: Callable[[], T | None], *, seconds: float, pace: Pace, clock: Cl
             return found
         clock.sleep(max(0.0, min(interval * random.uniform(0.8, 1.2), deadline - clock.now())))
         interval = min(interval * 1.3, longest)
+
+
+def insist(call: Callable[[], T], *, pace: Pace, clock: Clock = CLOCK) -> T:
+    """Make a call that does the same however often it is made, until it has a certain answer.
+
+    :raises CloudError: refused; or no certain answer within the pace's patience
+    """
+    answer = poll(lambda: (call(),), seconds=pace.patience, pace=pace, clock=clock)
+    assert answer is not None, "a call gives something, or raises"
+    return answer[0]

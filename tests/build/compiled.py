@@ -48,7 +48,8 @@ def write(
     """A compiled AMI in ``folder``; ``overlay`` puts one beside the user-data."""
     folder.mkdir(parents=True, exist_ok=True)
     url = "" if overlay is None else storage if access == "https" else STORAGE_TOKEN
-    (folder / USERDATA).write_bytes(gzip.compress(f"#cloud-config\nurl: '{url}'\n".encode(), 9, mtime=0))
+    text = f"#cloud-config\n# nonce: {NONCE}\nurl: '{url}'\n"  # what a simulated machine says its OK with
+    (folder / USERDATA).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     names = [USERDATA]
     if overlay is not None:
         (folder / file).write_bytes(overlay)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from jenkins_ami.artifacts import Command
-from jenkins_ami.build.judge import Observation, failure, judge
+from jenkins_ami.build.judge import Observation, failure, judge, judge_tests
 from jenkins_ami.verdict.markers import Verdict, parse
 
 from .compiled import FAIL, NONCE, OK, manifest
@@ -39,13 +39,19 @@ PANIC = b"[   12.3] Kernel panic - not syncing: Attempted to kill init!\n"
         ("stopped", ITSELF, b"", 50, 10, "failure", "the instance powered off before it proved success"),
         ("stopped", ITSELF, OTHER, 50, 10, "failure", "its console carries the verdict of another build"),
         ("stopped", "Client.UserInitiatedShutdown", OK, 50, 0, "failure", "stopped: somebody stopped or terminated it"),
-        ("stopped", "Server.InternalError", OK, 50, 0, "failure", "stopped: EC2 had an internal error [Server.Int"),
+        ("stopped", "Server.InternalError", OK, 50, 0, "lost", "stopped: EC2 had an internal error [Server.Int"),
+        ("stopped", "Server.ScheduledStop", OK, 50, 0, "lost", "stopped: EC2 stopped it for maintenance"),
+        ("stopped", "Server.SpotInstanceShutdown", OK, 50, 0, "lost", "stopped: EC2 took the spot capacity back"),
+        ("stopping", "Server.SpotInstanceShutdown", OK, 50, 0, "lost", "being stopped: EC2 took the spot capacity"),
+        ("stopping", "Client.UserInitiatedShutdown", OK, 50, 0, "continue", ""),
+        ("stopped", "Server.SpotInstanceShutdown", BOTH, 50, 0, "failure", "the instance reported failure"),
         ("stopped", "Server.New", OK, 50, 0, "failure", "stopped: the message [Server.New]"),
         ("stopped", "", OK, 50, 0, "failure", "stopped: the message"),
         ("terminated", "Client.UserInitiatedShutdown", OK, 50, 0, "failure", "terminated: somebody stopped or term"),
         ("terminated", ITSELF, OK, 50, 0, "failure", "terminated: it did so itself, although it was launched to stop"),
-        ("terminated", "Server.InsufficientInstanceCapacity", b"", 5, 0, "failure", "EC2 has no capacity for it"),
-        ("shutting-down", "Server.SpotInstanceTermination", b"", 5, 0, "failure", "took the spot capacity back"),
+        ("terminated", "Server.InsufficientInstanceCapacity", b"", 5, 0, "lost", "EC2 has no capacity for it"),
+        ("shutting-down", "Server.SpotInstanceTermination", b"", 5, 0, "lost", "took the spot capacity back"),
+        ("terminated", "Client.InternalError", b"", 5, 0, "failure", "usually a KMS key that EC2 may not use"),
     ],
 )
 def test_the_decision(state, reason, console, elapsed, ended, kind, why):
@@ -53,7 +59,55 @@ def test_the_decision(state, reason, console, elapsed, ended, kind, why):
     decision = judge(seen, timeout=100, lag=10)
     assert decision.kind == kind
     assert why in decision.why
-    assert bool(decision.why) == (kind in ("failure", "timeout"))
+    assert bool(decision.why) == (kind in ("failure", "timeout", "lost"))
+
+
+def test_a_host_that_has_failed_takes_its_instance_with_it():
+    seen = Observation("running", parse(b"booting", NONCE), impaired=True)
+    decision = judge(seen, timeout=100, lag=10)
+    assert decision.kind == "lost"
+    assert "does not pass EC2's system status check" in decision.why
+
+
+@pytest.mark.parametrize(
+    ("reason", "console", "ended", "kind"),
+    [
+        (ITSELF, b"", 10, "success"),
+        (ITSELF, b"", 9, "continue"),
+        (ITSELF, OK, 0, "success"),
+        (ITSELF, FAIL, 10, "failure"),
+        (ITSELF, PANIC, 10, "failure"),
+        (ITSELF, OTHER, 10, "failure"),
+        ("Client.UserInitiatedShutdown", b"", 10, "failure"),
+        ("", b"", 10, "failure"),
+    ],
+)
+def test_without_a_marker_a_power_off_by_itself_and_in_silence_is_success(reason, console, ended, kind):
+    seen = Observation("stopped", parse(console, NONCE), reason, "", 50, ended)
+    assert judge(seen, timeout=100, lag=10, require_marker=False).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "complete", "elapsed", "ended", "kind"),
+    [
+        ("running", "", True, 5, 0, "continue"),
+        ("running", "", True, 100, 0, "timeout"),
+        ("stopped", ITSELF, True, 5, 0, "success"),
+        ("stopped", ITSELF, False, 5, 9, "continue"),
+        ("stopped", ITSELF, False, 5, 10, "success"),
+        ("stopped", "Client.UserInitiatedShutdown", True, 5, 0, "failure"),
+        ("stopped", "Server.SpotInstanceShutdown", True, 5, 0, "lost"),
+        ("terminated", ITSELF, True, 5, 0, "failure"),
+    ],
+)
+def test_the_decision_about_an_instance_that_tests(state, reason, complete, elapsed, ended, kind):
+    seen = Observation(state, parse(b"", NONCE), reason, "", elapsed, ended)
+    assert judge_tests(seen, complete=complete, timeout=100, lag=10).kind == kind
+
+
+def test_an_image_whose_kernel_dies_fails_its_tests():
+    seen = Observation("running", parse(PANIC, NONCE))
+    assert judge_tests(seen, complete=False, timeout=100, lag=10).kind == "failure"
 
 
 COMMANDS = (Command("cloudinit/60_x.yml:4", "systemctl enable nothing"), Command("cloudinit/60_x.yml:40", "two\nlines"))

@@ -1,18 +1,28 @@
-"""A build that is killed at any line of its ledger, and the cleanup that follows: nothing is ever left."""
+"""A build that is killed after any line of its ledger: ``cleanup`` leaves nothing, going on gives the one image.
+
+At each call, before and after it, and with all other faults: ``tests/faults``.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from jenkins_ami.artifacts import read_build_result
+from jenkins_ami.build.run import build
+from jenkins_ami.cloud.ledger import read
+from jenkins_ami.progress import Progress
 
 from .compiled import OK, write
 
 ITSELF = "Client.InstanceInitiatedShutdown"
 LINES = [
     "build",
+    "its plan",
     "object",
     "its URL",
     "instance",
@@ -22,8 +32,12 @@ LINES = [
     "its id",
     "snapshot's id",
     "instance gone",
+    "object gone",
+    "its result",
+    "kept",
+    "marked",
 ]
-LINES += ["object gone", "kept"]
+KEPT = LINES.index("kept") + 1
 
 
 @pytest.fixture
@@ -43,18 +57,17 @@ def killed(server, cloud, tmp_path):
     return kill
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("line", range(1, len(LINES)), ids=LINES[:-1])
-def test_a_build_killed_at_any_line_is_cleaned_up(server, killed, cli, line, when):
-    out = killed(when, line)
+@pytest.mark.parametrize("line", range(1, KEPT), ids=LINES[: KEPT - 1])
+def test_a_build_killed_after_any_line_is_cleaned_up(server, killed, cli, line):
+    out = killed("after", line)
     assert cli("cleanup", out) == 0, cli.err
     server.assert_nothing_is_left()
     assert cli("cleanup", out / "ledger.jsonl") == 0
     assert cli.out == "Nothing is left of any build\n"
 
 
-def test_a_build_killed_before_its_last_line_has_no_result(server, killed, cli):
-    out = killed("before", len(LINES))
+def test_a_build_killed_before_it_is_kept_has_no_result(server, killed, cli):
+    out = killed("before", KEPT)
     assert (out / "ami.json").exists()
     assert cli("cleanup", out) == 0
     server.assert_nothing_is_left()
@@ -62,10 +75,31 @@ def test_a_build_killed_before_its_last_line_has_no_result(server, killed, cli):
     assert not (out / "ami.env").exists()
 
 
-def test_a_build_killed_after_its_last_line_is_complete(server, killed, cli):
-    out = killed("after", len(LINES))
+@pytest.mark.parametrize(("when", "line"), [("after", KEPT), ("before", KEPT + 1), ("after", KEPT + 1)])
+def test_a_build_killed_once_it_is_kept_is_complete_and_cleanup_marks_its_image(server, killed, cli, when, line):
+    out = killed(when, line)
     assert cli("cleanup", out) == 0
-    assert [image.name for image in server.images] == ["web-1.0-1"]
-    assert len(server.snapshots) == 1
+    (image,) = server.images
+    assert (image.name, len(server.snapshots)) == ("web-1.0-1", 1)
     assert (out / "ami.json").exists()
     assert not server.instances
+    for resource in (image, *server.snapshots):
+        tags = {tag["key"] for tag in resource.get_tags()}
+        assert "jenkins-ami:input" in tags
+        assert "jenkins-ami:expires" not in tags
+
+
+@pytest.mark.parametrize("line", range(1, len(LINES) + 1), ids=LINES)
+def test_a_build_killed_after_any_line_is_gone_on_with(server, environment, killed, line):
+    out = killed("after", line)
+    where = replace(environment, storage="s3://test-storage", instance_s3_endpoint=None)
+    result = build(out, where, out, Progress(), go_on=True)
+    (image,) = server.images
+    assert result.images["eu-central-1"].image_id == image.id
+    assert read_build_result(out) == result
+    assert {tag["key"]: tag["value"] for tag in image.get_tags()}["jenkins-ami:input"] == result.input
+    assert not server.instances
+    assert len(server.snapshots) == 1
+    assert server.objects == []
+    assert [entry for entry in read(out / "ledger.jsonl") if entry.open] == []
+    assert len(server.launches) == 1, "it went on with the instance that was there"

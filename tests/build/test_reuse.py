@@ -9,15 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from jenkins_ami.artifacts import FileEntry, ImageTest, Overlay, Timeouts, read_build_result, read_compiled
+from jenkins_ami.artifacts import (
+    FileEntry,
+    ImageSettings,
+    ImageTest,
+    Overlay,
+    Sharing,
+    Timeouts,
+    read_build_result,
+    read_compiled,
+)
 from jenkins_ami.build.base import Base, parse, resolve
-from jenkins_ami.build.image import Made
-from jenkins_ami.build.reuse import input_digest, mark
+from jenkins_ami.build.prepare import Options
+from jenkins_ami.build.reuse import input_digest
 from jenkins_ami.build.run import build
 from jenkins_ami.cloud import environments
 from jenkins_ami.cloud.environments import Environment
+from jenkins_ami.cloud.finish import finish
 from jenkins_ami.cloud.ledger import Ledger, Scope, read
 from jenkins_ami.cloud.session import Cloud
+from jenkins_ami.cloud.wanted import wanted
 from jenkins_ami.errors import CloudError, StorageError
 from jenkins_ami.localcloud.server import LocalCloudServer
 from jenkins_ami.localcloud.store import ImageStore
@@ -38,7 +49,7 @@ def run(server, environment, tmp_path):
 
     def run(name="first", *, reuse=True, environment=environment, progress=None, **changes):
         target = write(tmp_path / name, **({"base": base} | changes))
-        return build(target, environment, target, progress or Progress(), reuse=reuse)
+        return build(target, environment, target, progress or Progress(), Options(reuse=reuse))
 
     return run
 
@@ -50,13 +61,17 @@ def tags_of(resource) -> dict[str, str]:
 # The digest
 
 
-def digest(base: Base = BASE, **changes) -> str:
+PLACE = Environment("dev", "eu-central-1")
+
+
+def digest(base: Base = BASE, place: Environment = PLACE, **changes) -> str:
     files = {"userdata.gz": FileEntry(1, "aa")}
-    return input_digest(manifest(**({"files": files} | changes)), base)
+    known = manifest(**({"files": files} | changes))
+    return input_digest(known, base, wanted(known.image, place))
 
 
 def test_the_digest_is_the_same_every_time():
-    assert digest() == digest() == "20790888f4da9415f12e98c9e61bb5a8f02ddb730b114b869ab35e44426466cf"
+    assert digest() == digest() == "a7430e13fe6b8045f3b9730e88426e804b11d7b0bc43292ebaea84069f85aa4a"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +87,9 @@ def test_the_digest_is_the_same_every_time():
         {"overlay": Overlay("storage", 1, "cc")},
         {"base": replace(BASE, image_id="ami-2")},
         {"base": replace(BASE, volumes={"/dev/xvda": 9})},
+        {"image": ImageSettings(encrypted=False)},
+        {"image": ImageSettings(imds="any")},
+        {"place": replace(PLACE, kms_key="alias/images")},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -90,6 +108,8 @@ def test_what_ends_up_in_the_image_changes_it(change):
         {"tests": (ImageTest("t", "true"),)},
         {"timeouts": Timeouts(instance=1)},
         {"overlay": Overlay("none", storage="s3://elsewhere")},
+        {"image": ImageSettings(regions=("us-east-1",), share=Sharing(accounts=("210987654321",)))},
+        {"place": replace(PLACE, name="other", subnets=("subnet-1",))},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -203,7 +223,7 @@ def test_an_image_that_cannot_be_marked_is_an_image_all_the_same(server, run):
         patch.setattr(EC2Backend, "create_tags", refuse)
         result = run(progress=PlainProgress(log))
     assert result.images["eu-central-1"].image_id == server.images[0].id
-    assert "cannot be reused by later builds: the cloud refused CreateTags" in log.getvalue()
+    assert "the image could not be marked as finished: the cloud refused CreateTags" in log.getvalue()
     assert not run("second").reused
 
 
@@ -296,9 +316,9 @@ def test_the_local_cloud_remembers_what_was_built_by_an_earlier_server(tmp_path)
     with LocalCloudServer(state, 0, Progress()) as server, Cloud(local(server)) as cloud:
         known = read_compiled(compiled).manifest
         base = resolve(cloud, parse(known.base), "x86_64")
-        mark(cloud, Made(image.id, image.name, 4, (image.snapshot_id,)), input_digest(known, base))
+        finish(cloud, [image.id, image.snapshot_id], input_digest(known, base, wanted(known.image, cloud.environment)))
     with LocalCloudServer(state, 0, Progress()) as server:
-        result = build(compiled, local(server), compiled, Progress(), reuse=True)
+        result = build(compiled, local(server), compiled, Progress(), Options(reuse=True))
     assert (result.reused, result.build, result.environment) == (True, 4, "local")
     assert result.images["us-east-1"].image_id == image.id
 

@@ -10,11 +10,13 @@ import shutil
 import subprocess
 import urllib.request
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from jenkins_ami.artifacts import ImageTest, Timeouts, read_build_result
+from jenkins_ami.build.prepare import DEFAULTS, Options
 from jenkins_ami.build.run import build
 from jenkins_ami.cloud.ledger import KEPT, Ledger, Scope, read
 from jenkins_ami.errors import (
@@ -30,6 +32,7 @@ from jenkins_ami.localcloud.imds import MetadataService
 from jenkins_ami.localcloud.profile import Issuer
 from jenkins_ami.progress import PlainProgress, Progress
 
+from ..cloud.simulated import Shortage
 from ..localcloud.test_imds import METADATA
 from ..places import DATA, make_tls, metadata_on_tcp, send, serving
 from .compiled import FAIL, NONCE, OK, write
@@ -46,9 +49,9 @@ def base(server) -> str:
 def run(server, environment, base, tmp_path):
     """Build a compiled AMI in the test environment."""
 
-    def run(environment=environment, output=None, progress=None, timeout=None, **changes):
+    def run(environment=environment, output=None, progress=None, options=DEFAULTS, **changes):
         target = write(tmp_path / "compiled", **({"base": base} | changes))
-        return build(target, environment, output or target, progress or Progress(), timeout=timeout)
+        return build(target, environment, output or target, progress or Progress(), options)
 
     return run
 
@@ -81,7 +84,7 @@ def test_a_build_that_proves_itself_gives_an_image_and_leaves_nothing_else(serve
     assert NONCE in (out / "console.log").read_text()
     assert {entry.state for entry in read(out / "ledger.jsonl") if entry.kind in ("image", "snapshot")} == {KEPT}
     assert not [entry for entry in read(out / "ledger.jsonl") if entry.open]
-    assert set(result.timings) == {"base", "number", "launch", "instance", "image", "terminate"}
+    assert set(result.timings) == {"base", "number", "preflight", "launch", "instance", "image", "terminate"}
 
 
 def test_the_same_build_again_gets_the_next_number(server, run):
@@ -98,12 +101,45 @@ def test_the_user_data_that_boots_is_byte_for_byte_what_compile_wrote(server, ru
 
 def test_everything_carries_the_builds_tags(server, run):
     server.stop(ITSELF, console=OK)
-    run()
+    result = run()
     (image,) = server.images
     (snapshot,) = server.snapshots
+    launched = {
+        each["ResourceType"]: {tag["Key"]: tag["Value"] for tag in each["Tags"]}
+        for each in server.launches[0]["params"]["TagSpecifications"]
+    }
+    assert launched["instance"] == launched["volume"]
+    assert launched["instance"]["Name"] == "build of web-1.0-1"
     assert tags_of(image) == tags_of(snapshot)
-    assert tags_of(image)["Name"] == "web-1.0-1"
+    assert [tags_of(image)[key] for key in ("Name", "Version", "Build")] == ["web", "1.0", "1"]
     assert re.fullmatch("[0-9a-f]{32}", tags_of(image)["jenkins-ami:build"])
+    assert tags_of(image)["jenkins-ami:build"] == launched["instance"]["jenkins-ami:build"]
+    assert tags_of(image)["jenkins-ami:instance"] == result.instance_id
+
+
+def test_what_may_be_swept_says_when_and_an_image_that_stays_does_not(server, run):
+    server.stop(ITSELF, console=OK)
+    result = run()
+    tags = {tag["Key"]: tag["Value"] for tag in server.launches[0]["params"]["TagSpecifications"][0]["Tags"]}
+    expires = datetime.fromisoformat(tags["jenkins-ami:expires"]) - datetime.now(UTC)
+    assert timedelta(hours=23) < expires <= timedelta(hours=24)
+    for resource in (*server.images, *server.snapshots):
+        assert tags_of(resource)["jenkins-ami:input"] == result.input
+        assert "jenkins-ami:expires" not in tags_of(resource)
+
+
+def test_the_image_leads_back_to_its_jenkins_build(server, run, monkeypatch):
+    monkeypatch.setenv("BUILD_URL", "https://jenkins.example/job/web/7/")
+    server.stop(ITSELF, console=OK)
+    assert run(commit="abc").build_url == "https://jenkins.example/job/web/7/"
+    tags = tags_of(server.images[0])
+    assert (tags["jenkins-ami:url"], tags["jenkins-ami:commit"]) == ("https://jenkins.example/job/web/7/", "abc")
+
+
+def test_instances_of_the_image_need_a_token_for_metadata(server, run):
+    server.stop(ITSELF, console=OK)
+    run()
+    assert server.images[0].imds_support == "v2.0"
 
 
 def test_a_console_that_lags_behind_the_stop_is_waited_for(server, run, environment):
@@ -145,9 +181,9 @@ def test_a_name_that_another_build_took_meanwhile_gives_way_to_the_next(server, 
 
 def test_a_type_without_capacity_gives_way_to_the_next(server, run):
     server.stop(ITSELF, console=OK)
-    server.refuse("run_instances", "InsufficientInstanceCapacity")
-    result = run(instance_types=("m5.large", "m6.large"))
-    assert result.instance_type == "m6.large"
+    server.cloud.simulation.shortages.append(Shortage(instance_type="m5.large"))
+    result = run(instance_types=("m5.large", "m6i.large"))
+    assert result.instance_type == "m6i.large"
 
 
 def test_the_environments_instance_types_win(server, run, environment):
@@ -271,8 +307,9 @@ def with_profile(server, stored):
     from moto.iam import iam_backends
 
     iam = iam_backends["123456789012"]["aws"]
-    if "image-build" not in iam.instance_profiles:
-        iam.create_instance_profile("image-build", "/", [])
+    if "image-build" not in {profile.name for profile in iam.instance_profiles.values()}:
+        iam.create_role("image-build", "{}", "/", None, "", [], None)
+        iam.create_instance_profile("image-build", "/", ["image-build"])
     return replace(stored, instance_profile="image-build")
 
 
@@ -332,7 +369,7 @@ def test_an_overlay_elsewhere_is_looked_at_and_nothing_is_uploaded(server, run, 
     assert store.asked == ["/overlays/abc.tgz?key=5ec2e7"]
     assert base64.b64decode(server.launches[0]["user_data"]) == (out / "userdata.gz").read_bytes()
     assert {entry.kind for entry in read(out / "ledger.jsonl")} == {"instance", "image", "snapshot"}
-    assert set(result.timings) == {"storage", "base", "number", "launch", "instance", "image", "terminate"}
+    assert set(result.timings) == {"storage", "base", "number", "preflight", "launch", "instance", "image", "terminate"}
 
 
 def test_an_overlay_that_is_not_there_ends_the_build_before_anything_is_launched(
@@ -398,41 +435,52 @@ def test_an_instance_that_is_terminated(server, run, out):
 
 def test_an_instance_that_hangs_names_where(server, run, out):
     server.script.console = b"JENKINS-AMI-STEP| cloudinit/60_x.yml:4\r\nwaiting\r\n"
-    error = fails(server, run, out, InstanceTimeout, timeout=0.3)
+    error = fails(server, run, out, InstanceTimeout, options=Options(timeout=0.3))
     assert error.what == "the instance is still running after 0.3 s, at cloudinit/60_x.yml:4"
     assert error.detail[-1] == "waiting"
     assert error.exit_code == 4
 
 
-def test_a_launch_that_is_refused(server, run, out):
+def test_a_launch_that_would_be_refused(server, run, out):
     server.refuse("run_instances", "UnauthorizedOperation", "You are not. Encoded authorization failure message: abc")
     error = fails(server, run, out, CloudError)
     assert error.code == "UnauthorizedOperation"
-    assert error.what == "the cloud refused RunInstances: You are not [UnauthorizedOperation]"
+    assert "abc" not in error.line()
+    assert read(out / "ledger.jsonl") == []
     assert not (out / "console.log").exists()
 
 
-def test_a_launch_without_an_answer_is_looked_for(server, run, out):
+def test_a_launch_that_is_refused_although_it_seemed_possible(server, run, out):
+    def after_the_dry_run():
+        server.before["run_instances"] = lambda: server.refuse("run_instances", "InstanceLimitExceeded", "Too many")
+
+    server.before["run_instances"] = after_the_dry_run
+    error = fails(server, run, out, CloudError)
+    assert error.what == "the cloud refused RunInstances: Too many [InstanceLimitExceeded]"
+
+
+def test_a_launch_whose_answer_is_lost_is_asked_for_again_and_made_once(server, run):
+    server.stop(ITSELF, console=OK)
+    server.lose("run_instances")
+    assert run().verdict == "ok"
+    assert len(server.launches) == 1
+
+
+def test_a_launch_without_any_answer_is_looked_for(server, run, out):
     """The instance is there although the call failed: found by its tag, and ended."""
-    from moto.ec2.exceptions import EC2ClientError
-    from moto.ec2.models import EC2Backend
 
-    launch = EC2Backend.run_instances
+    def after_the_dry_run():
+        server.before["run_instances"] = lambda: server.lose("run_instances")
 
-    def answer_lost(self, *args, **kwargs):
-        launch(self, *args, **kwargs)
-        raise EC2ClientError("InternalError", "the answer is lost")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EC2Backend, "run_instances", answer_lost)
-        fails(server, run, out, CloudError)
+    server.before["run_instances"] = after_the_dry_run
+    assert fails(server, run, out, CloudError).code == "InternalError"
     assert len(server.launches) == 1
 
 
 def test_no_type_has_capacity(server, run, out):
-    for _ in range(2):
-        server.refuse("run_instances", "InsufficientInstanceCapacity")
-    assert fails(server, run, out, CloudError, instance_types=("m5.large", "m6.large")).code.startswith("Insufficient")
+    server.cloud.simulation.shortages.append(Shortage())
+    assert fails(server, run, out, CloudError, instance_types=("m5.large", "m6i.large")).code.startswith("Insufficient")
+    assert server.launches == []
 
 
 def test_an_image_that_fails(server, run, out):
@@ -443,7 +491,7 @@ def test_an_image_that_fails(server, run, out):
 
 def test_an_image_that_does_not_come_in_time(server, run, out):
     server.stop(ITSELF, console=OK)
-    server.script.image_states = ["pending"] * 1000
+    server.script.image_states = ["pending"] * 50
     error = fails(server, run, out, ImageTimeout, timeouts=Timeouts(image=0))
     assert error.exit_code == 5
 
@@ -566,4 +614,6 @@ def test_the_ledger_and_the_result_hold_no_credentials(server, run, out, environ
         "endpoint",
         "profile",
         "state",
+        "role",
+        "external_id",
     }

@@ -158,8 +158,8 @@ def test_another_file_is_no_ledger(path, content):
 
 def test_a_later_schema_is_refused(path):
     fill(path)
-    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 2'))
-    with pytest.raises(InputError, match="the ledger's schema 2 is not 1"):
+    path.write_bytes(path.read_bytes().replace(b'"schema": 2', b'"schema": 3'))
+    with pytest.raises(InputError, match="the ledger's schema 3 is not 2"):
         read(path)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jenkins_ami.cloud.waiting import Clock, Pace, poll
+from jenkins_ami.cloud.waiting import Clock, Pace, insist, poll
 from jenkins_ami.errors import CloudError
 
 PACE = Pace(state=5, state_longest=15, console=30, console_lag=300, settle=60)
@@ -81,12 +81,34 @@ def test_an_uncertain_answer_is_passed_over():
     assert poll(answers(lost, lost, "x"), seconds=600, pace=PACE, clock=Time().clock) == "x"
 
 
-def test_five_uncertain_answers_in_a_row_are_the_answer():
+def test_uncertain_answers_for_longer_than_the_patience_are_the_answer():
     time = Time()
     lost = CloudError("no answer", code="EndpointUnreachable")
     with pytest.raises(CloudError, match="no answer"):
         poll(answers(lost, lost, lost, lost, None, lost), seconds=6000, pace=PACE, clock=time.clock)
-    assert len(time.sleeps) == 9
+    certain = sum(time.sleeps[:4])
+    assert certain + PACE.patience <= time.now < certain + PACE.patience + 20
+
+
+def test_a_call_is_made_until_it_has_a_certain_answer():
+    time = Time()
+    lost, busy = CloudError("no answer", code="NoAnswer"), CloudError("slow down", code="RequestLimitExceeded")
+    assert insist(answers(lost, busy, lost, None), pace=PACE, clock=time.clock) is None
+    assert len(time.sleeps) == 3
+
+
+def test_a_call_without_a_certain_answer_ends_with_the_patience():
+    time = Time()
+    with pytest.raises(CloudError, match="no answer"):
+        insist(answers(CloudError("no answer", code="NoAnswer")), pace=PACE, clock=time.clock)
+    assert time.now == pytest.approx(PACE.patience)
+
+
+def test_a_refusal_is_a_certain_answer():
+    time = Time()
+    with pytest.raises(CloudError, match="no"):
+        insist(answers(CloudError("no", code="UnauthorizedOperation")), pace=PACE, clock=time.clock)
+    assert time.sleeps == []
 
 
 def test_any_other_refusal_ends_the_wait():
