@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from .. import __version__
 from ..errors import AmiError, Interrupted, UsageError, one_line, visible
-from ..findings import InvalidSource
+from ..findings import InvalidSource, Problems
 from ..progress import NORMAL, QUIET, VERBOSE, Progress, for_stream
 
 COMMANDS = {
@@ -30,13 +30,17 @@ COMMANDS = {
     "compile": ("compile", "turn an AMI source into user-data (no cloud)"),
     "build": ("build", "turn a compiled AMI into an image (no source)"),
     "bake": ("bake", "compile and build in one go"),
+    "distribute": ("distribute", "bring an image to its regions, and to those who may launch it"),
     "boot": ("boot", "boot a disk image or a local AMI, show its console, run its tests"),
     "scratch": ("scratch", "make a bootable base image without booting anything"),
     "local-cloud": ("local_cloud", "an EC2 and S3 endpoint on loopback, with real machines behind it"),
     "explain": ("explain", "say which file and line gave each value of the cloud-config"),
     "diff": ("diff", "show what changed between two compiled AMIs"),
-    "schema": ("schema", "print the JSON Schema of ami.yaml"),
+    "schema": ("schema", "print the JSON Schema of ami.yaml, compile.json or ami.json"),
     "cleanup": ("cleanup", "end what a killed build left in the cloud"),
+    "gc": ("gc", "sweep what builds left in the cloud and what has outlived its expiry"),
+    "images": ("images", "the account's own images: list, prune, show, tree ..."),
+    "iam-policy": ("iam_policy", "print the least rights that a build needs, for the options in use"),
     "jobs": ("jobs", "the Jenkins jobs of all AMI sources: plan, apply, render ..."),
 }
 """Each command: its module in this package and its line of help."""
@@ -56,12 +60,14 @@ class Result:
     """What a command came to: ``data`` for ``--json``, ``lines`` for people.
 
     :ivar problem: why ``code`` is not 0 though there is a result; one line, for :data:`ERROR_FILE`
+    :ivar errors: what failed, each a line, of something that succeeded in other parts; for stderr too
     """
 
     data: dict[str, object] = field(default_factory=dict)
     lines: Sequence[str] = ()
     code: int = 0
     problem: str = ""
+    errors: Sequence[str] = ()
 
 
 class _Chosen(NamedTuple):
@@ -177,8 +183,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             result: Result = module.run(args, progress)
             progress.close()
             _print_result(result, as_json)
-            if result.problem:
-                _report([result.problem])
+            for line in result.errors:
+                print(f"error: {one_line(line)}", file=sys.stderr)
+            if result.problem or result.errors:
+                _report([*filter(None, [result.problem]), *result.errors])
             return result.code
         except SystemExit as leaving:  # argparse has shown the help or the version
             return int(leaving.code or 0)
@@ -216,10 +224,17 @@ def _print_error(error: AmiError, as_json: bool) -> None:
         print(json.dumps(error.as_dict(), indent=2, sort_keys=True))
     for line in error.detail:
         print(f"  {visible(line)}", file=sys.stderr)
-    findings = error.findings if isinstance(error, InvalidSource) else (error,)
-    for finding in findings:
-        print(f"error: {finding.line()}", file=sys.stderr)
-    _report([finding.line() for finding in findings])
+    lines = _lines_of(error)
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    _report(lines)
+
+
+def _lines_of(error: AmiError) -> list[str]:
+    """One for each thing that is wrong."""
+    if isinstance(error, InvalidSource):
+        return [finding.line() for finding in error.findings]
+    return [each.line() for each in (error.problems if isinstance(error, Problems) else (error,))]
 
 
 def _report(lines: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""`jenkins-ami schema`: the JSON Schema of ami.yaml on standard output."""
+"""`jenkins-ami schema`: JSON Schemas on standard output."""
 
 import json
 
@@ -29,7 +29,23 @@ def test_json_gives_the_same_schema(cli):
     assert json.loads(cli.out) == schema
 
 
-@pytest.mark.parametrize(("argv", "message"), [(["ami.yaml"], "ami.yaml"), (["--draft", "4"], "--draft 4")])
+@pytest.mark.parametrize("file", ["ami.yaml", "compile.json", "ami.json"])
+def test_a_file_may_be_named(file, cli):
+    assert cli("schema", file) == 0
+    schema = json.loads(cli.out)
+    jsonschema.Draft7Validator.check_schema(schema)
+    assert schema["title"] == f"{file} of jenkins-ami"
+    assert {"name", "version", "base"} <= schema["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["ami.yml"], "argument FILE: invalid choice: 'ami.yml' (choose from 'ami.yaml', 'compile.json', 'ami.json')"),
+        (["ami.yaml", "ami.json"], "unrecognized arguments: ami.json"),
+        (["--draft=4"], "unrecognized arguments: --draft=4"),
+    ],
+)
 def test_what_it_does_not_take_is_a_usage_error(argv, message, cli):
     assert cli("schema", *argv) == 1
-    assert cli.error == f"unrecognized arguments: {message}. See 'jenkins-ami schema --help'."
+    assert cli.error == f"{message}. See 'jenkins-ami schema --help'."
