@@ -1,10 +1,11 @@
 # make demo   build examples/web-server end to end on this machine
 # make test   lint, types, all tests (real machines included)
+# make faults a full build with each fault at each of its calls: a table (some ten minutes)
 # make bench  timings, against peers in the same run
 # make setup  install what the tests need, and nothing else
-.PHONY: demo test setup lint bench clean
+.PHONY: demo test setup lint faults bench clean
 BIN := .venv/bin
-# how many tests boot a machine at a time
+# how many tests boot a machine at a time; with one processor each, as there are more of them than the host has
 MACHINES ?= 3
 
 demo:
@@ -24,9 +25,13 @@ lint: setup
 test: lint
 	@rm -f .coverage .coverage.*
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not boot" --cov --cov-report=
-	$(BIN)/pytest -n $(MACHINES) --dist loadgroup -m boot -v --durations=15 --cov --cov-append
+	JENKINS_AMI_VCPUS=1 $(BIN)/pytest -n $(MACHINES) --dist loadgroup -m boot -v --durations=15 --cov --cov-append
 
-bench: setup
+faults: setup
+	@$(BIN)/python -m tests.faults
+
+bench:
+	@tools/setup.sh bench
 	@$(BIN)/python tests/bench.py
 
 clean:

@@ -20,6 +20,7 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from pathlib import Path
 
+from bench_build import bench_build
 from bench_jobs import bench_jobs
 from bench_overlay import bench_overlay
 from cloud_init_package import cloud_init_package
@@ -202,7 +203,9 @@ def main() -> None:
         bench_payload(work)
         bench_overlay(work)
         bench_scratch(work)
+        bench_build(work)
         bench_jobs(work)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,16 @@
 #!/bin/sh
-# Usage: tools/setup.sh [demo|test]. Installs what is missing: system packages by apt-get, Python packages into .venv.
+# Usage: tools/setup.sh [demo|test|bench]. Installs what is missing: system packages by apt-get, Python packages into .venv.
 # Does nothing (and takes no time) when all is there already.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-demo}
 lists=tools/packages.txt
 extra=local
-if [ "$what" = test ]; then
+if [ "$what" != demo ]; then
   lists="$lists tools/packages-test.txt"
   extra=test
 fi
+[ "$what" != bench ] || lists="$lists tools/packages-bench.txt"
 
 missing=
 for package in $(sed 's/#.*//' $lists); do
@@ -39,4 +40,4 @@ if ! { [ -x .venv/bin/jenkins-ami ] && grep -qxF "$wanted" .venv/installed 2>/de
   .venv/bin/python -m pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e ".[$extra]"
   echo "$wanted" >>.venv/installed
 fi
-[ "$what" != test ] || tools/gerrit.sh >/dev/null
+[ "$what" = demo ] || tools/gerrit.sh >/dev/null
