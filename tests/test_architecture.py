@@ -20,6 +20,8 @@ GROUND = {
     "folders",
     "web",
     "credentials",
+    "exports",
+    "forms",
 }
 MAY_IMPORT = {
     "errors": set(),
@@ -33,11 +35,14 @@ MAY_IMPORT = {
     "folders": {"errors"},
     "web": {"errors", "credentials"},
     "credentials": {"errors"},
+    "exports": {"errors", "artifacts"},
+    "forms": {"errors", "artifacts", "yamlfile"},
     "verdict": {"artifacts"},
     "source": GROUND,
     "cloud": GROUND,
     "compile": GROUND | {"source", "verdict"},
     "build": GROUND | {"cloud", "verdict"},
+    "distribute": GROUND | {"cloud"},
     "scratch": GROUND,
     "localcloud": GROUND | {"verdict"},
     "jobs": GROUND | {"source"},

@@ -25,6 +25,7 @@ BROKEN = {
     "damaged-overlay": (6, "exited with 1 (compile 51_overlay)", "the overlay was damaged on its way: its sha256 is"),
     "hangs": (4, "cloudinit/60_wait.yml:4", "waiting for something that never comes"),
     "powers-off-early": (6, "the instance powered off before it proved success", "cloudinit/60_off.yml"),
+    "reboots": (6, "runcmd ended before its last command", "cloudinit/60_reboot.yml"),
     "exits-early": (6, "runcmd ended before its last command", "nothing more to do, says this file"),
     "panics": (6, "Kernel panic - not syncing: sysrq triggered crash", ""),
 }
