@@ -182,9 +182,8 @@ class ImageMaker:
             )
         if self._plan.wanted.imds == "v2.0" and available.get("ImdsSupport") != "v2.0":
             self._require_tokens(image)
-        keys = [mapping["Ebs"].get("KmsKeyId") for mapping in available["BlockDeviceMappings"] if "Ebs" in mapping]
         created = available.get("CreationDate") or datetime.now(UTC).isoformat(timespec="seconds")
-        return Made(image, entry.key, number, snapshots.ids, created, next(filter(None, keys), None))
+        return Made(image, entry.key, number, snapshots.ids, created, self._key(snapshots.ids))
 
     def _describe(self, image: str, *, young: bool) -> ImageTypeDef | None:
         try:
@@ -197,6 +196,18 @@ class ImageMaker:
         if not found and not young:
             raise CloudError(f"image {image} is gone", code="InvalidAMIID.NotFound", operation="DescribeImages")
         return found[0] if found else None
+
+    def _key(self, snapshots: tuple[str, ...]) -> str | None:
+        """The key that the image is encrypted with, which its snapshots tell (DescribeImages does not)."""
+        if not self._plan.wanted.encrypted:
+            return None
+
+        def look() -> str | None:
+            with self._cloud.calls():
+                found = self._cloud.ec2.describe_snapshots(SnapshotIds=list(snapshots))["Snapshots"]
+            return next((snapshot["KmsKeyId"] for snapshot in found if snapshot.get("KmsKeyId")), None)
+
+        return insist(look, pace=self._pace, clock=self._clock)
 
     def _require_tokens(self, image: str) -> None:
         """Instances of the image answer no metadata request without a token (CreateImage cannot be told so)."""

@@ -136,6 +136,17 @@ def test_the_image_leads_back_to_its_jenkins_build(server, run, monkeypatch):
     assert (tags["jenkins-ami:url"], tags["jenkins-ami:commit"]) == ("https://jenkins.example/job/web/7/", "abc")
 
 
+def test_the_image_is_encrypted_with_the_environments_key_and_the_result_says_so(server, run, environment, cloud):
+    key = cloud.kms.create_key()["KeyMetadata"]["Arn"]
+    server.stop(ITSELF, console=OK)
+    result = run(replace(environment, kms_key=key))
+    (snapshot,) = cloud.ec2.describe_snapshots(SnapshotIds=list(result.images["eu-central-1"].snapshot_ids))[
+        "Snapshots"
+    ]
+    assert (snapshot["Encrypted"], snapshot["KmsKeyId"]) == (True, key)
+    assert result.images["eu-central-1"].kms_key == key
+
+
 def test_instances_of_the_image_need_a_token_for_metadata(server, run):
     server.stop(ITSELF, console=OK)
     run()
