@@ -57,6 +57,7 @@ class Attempts:
 
     :param step: a step of the build, by its key in the timings and its title
     :param end: ends all of this build that the ledger has of these kinds, or raises
+    :ivar proved: the last one ended in success
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Attempts:
         self._step = step
         self._end = end
         self._consoles: list[tuple[Launched, Console, str]] = []
+        self.proved = False
 
     def run(self, errand: Errand, *, running: Launched | None = None, elapsed: float = 0.0) -> Ended:
         """Launch and watch.
@@ -96,6 +98,7 @@ class Attempts:
             console = Console(self._cloud, launched.instance_id, self._progress)
             self._consoles.append((launched, console, ""))
             decision = self._watch(errand, launched, console, elapsed=self._clock.now() - began)
+            self.proved = decision is not None and decision.kind == "success"
             if decision is None or decision.kind != "lost":
                 return Ended(launched, console, decision, attempt)
             why = decision.why

@@ -154,10 +154,8 @@ def check_name(api: Api, plan: Plan) -> Found:
             IncludeDisabled=True,
         )["Images"],
     )
-    if taken:
-        found.refuse(
-            f"there is an image '{name}' already: {taken[0]['ImageId']}", hint="Build again: it takes the next number"
-        )
+    if taken:  # by a build at the same time; CreateImage is asked for the next number then
+        found.told = f"image name {name} was taken just now by {taken[0]['ImageId']}: the next number will do"
     return found
 
 

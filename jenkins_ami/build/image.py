@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -64,6 +64,18 @@ def next_number(cloud: Cloud, manifest: Manifest, clock: Clock) -> int:
     return insist(look, pace=cloud.environment.pace, clock=clock)
 
 
+def key_of(cloud: Cloud, snapshots: Sequence[str]) -> str | None:
+    """The key that an image is encrypted with, which its snapshots tell (DescribeImages does not).
+
+    :raises CloudError: refused
+    """
+    if not snapshots:
+        return None
+    with cloud.calls():
+        found = cloud.ec2.describe_snapshots(SnapshotIds=list(snapshots))["Snapshots"]
+    return next((snapshot["KmsKeyId"] for snapshot in found if snapshot.get("KmsKeyId")), None)
+
+
 class ImageMaker:
     """Makes the image of one plan."""
 
@@ -109,7 +121,13 @@ class ImageMaker:
                 return None
             entry = self._ledger.created(entry, image)
         (snapshots,) = self._ledger.find(self._plan.identity, SNAPSHOT)
-        return self._wait(entry, number, snapshots, step)
+        try:
+            return self._wait(entry, number, snapshots, step)
+        except CloudError as error:
+            if error.code not in UNKNOWN:
+                raise
+        self._ledger.gone(entry)  # it was ended, and the disk was too full to say so
+        return None
 
     def _create(self, instance: str, name: str, tagged: Mapping[str, str], entry: Entry) -> str | None:
         """The image's id; ``None`` when the name is taken."""
@@ -183,7 +201,13 @@ class ImageMaker:
         if self._plan.wanted.imds == "v2.0" and available.get("ImdsSupport") != "v2.0":
             self._require_tokens(image)
         created = available.get("CreationDate") or datetime.now(UTC).isoformat(timespec="seconds")
-        return Made(image, entry.key, number, snapshots.ids, created, self._key(snapshots.ids))
+        encrypted = self._plan.wanted.encrypted
+        key = (
+            insist(lambda: key_of(self._cloud, snapshots.ids), pace=self._pace, clock=self._clock)
+            if encrypted
+            else None
+        )
+        return Made(image, entry.key, number, snapshots.ids, created, key)
 
     def _describe(self, image: str, *, young: bool) -> ImageTypeDef | None:
         try:
@@ -196,18 +220,6 @@ class ImageMaker:
         if not found and not young:
             raise CloudError(f"image {image} is gone", code="InvalidAMIID.NotFound", operation="DescribeImages")
         return found[0] if found else None
-
-    def _key(self, snapshots: tuple[str, ...]) -> str | None:
-        """The key that the image is encrypted with, which its snapshots tell (DescribeImages does not)."""
-        if not self._plan.wanted.encrypted:
-            return None
-
-        def look() -> str | None:
-            with self._cloud.calls():
-                found = self._cloud.ec2.describe_snapshots(SnapshotIds=list(snapshots))["Snapshots"]
-            return next((snapshot["KmsKeyId"] for snapshot in found if snapshot.get("KmsKeyId")), None)
-
-        return insist(look, pace=self._pace, clock=self._clock)
 
     def _require_tokens(self, image: str) -> None:
         """Instances of the image answer no metadata request without a token (CreateImage cannot be told so)."""

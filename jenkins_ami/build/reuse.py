@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..artifacts import Manifest
@@ -17,7 +18,7 @@ from ..cloud.tags import INPUT, tag_filter
 from ..cloud.wanted import Wanted
 from . import request
 from .base import Base
-from .image import Made
+from .image import Made, key_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef
@@ -59,7 +60,8 @@ def find(cloud: Cloud, manifest: Manifest, digest: str) -> Made | None:
         images = cloud.ec2.describe_images(
             Owners=["self"], Filters=[tag_filter(INPUT, digest), {"Name": "state", "Values": ["available"]}]
         )["Images"]
-    return max((_made(image, manifest) for image in images), key=lambda made: made.number, default=None)
+    made = max((_made(image, manifest) for image in images), key=lambda made: made.number, default=None)
+    return replace(made, kms_key=key_of(cloud, made.snapshot_ids)) if made else None
 
 
 def _made(image: ImageTypeDef, manifest: Manifest) -> Made:

@@ -374,14 +374,20 @@ class _Build(Preparation):
         return result
 
     def _mark(self, scope: Scope) -> None:
-        """The image is good and stays, whether it can be marked so or not."""
+        """Without the mark later builds cannot use the image, and ``gc`` would take it for a leftover.
+
+        :raises CloudError: refused; the image is there all the same, and its result
+        """
         try:
             finish.finish_build(self.cloud, self.ledger, scope, self.progress, clock=self.clock)
-        except AmiError as error:
-            self.progress.warn(
-                f"the image could not be marked as finished: {error.line()} Later builds cannot reuse it, and 'gc' "
-                f"will take it for a leftover. Run 'jenkins-ami cleanup {self.ledger.path}'."
-            )
+        except CloudError as error:
+            raise CloudError(
+                f"the image is made, but cannot be marked as finished: {error.what}",
+                code=error.code,
+                operation=error.operation,
+                where=error.where,
+                hint=f"It stays. Run 'jenkins-ami build --resume {self.ledger.path}' when that is mended",
+            ) from error
 
     # What steps share
 
@@ -411,7 +417,7 @@ class _Build(Preparation):
             if console is None:
                 continue
             try:
-                if markers.parse(console.raw, self.manifest.nonce).state != markers.OK:
+                if not attempts.proved:  # there may be more to read by now
                     console.read()
             except CloudError as error:
                 self.progress.detail(f"the console could not be read once more: {error.line()}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..artifacts import AMI_ENV, AMI_JSON
-from ..errors import AmiError, CloudError
+from ..errors import AmiError, CloudError, HostError
 from ..progress import Progress
 from .ledger import CREATED, IMAGE, INSTANCE, OBJECT, SNAPSHOT, SPOT, Entry, Ledger, Scope
 from .session import Cloud
@@ -151,7 +151,8 @@ class _Ender:
             if known.scope.region != entry.scope.region:
                 continue
             if missing := set(snapshot_ids(found)) - set(known.ids):  # once the image is gone, nothing leads to them
-                self.ledger.created(known, *known.ids, *sorted(missing))
+                with contextlib.suppress(HostError):  # a full disk: they are known in memory
+                    self.ledger.created(known, *known.ids, *sorted(missing))
 
         def deregistered() -> bool:
             for image in _images(cloud, entry):  # one that is pending may be refused until it is not
@@ -176,7 +177,9 @@ class _Ender:
                         raise
             return not _snapshots(cloud, entry)
 
-        self._until(cloud, f"{entry} is not deleted", deleted)
+        images = self.ledger.find(entry.scope.build, IMAGE)
+        in_the_way = any(image.open for image in images if image.scope.region == entry.scope.region)
+        self._until(cloud, f"{entry} is not deleted", deleted, 0.0 if in_the_way else PATIENCE)
         return "deleted"
 
     def _object(self, cloud: Cloud, entry: Entry) -> str:
@@ -210,9 +213,9 @@ class _Ender:
             return found
         return poll(lambda: look() or None, seconds=wait, pace=pace, clock=self.clock) or []
 
-    def _until(self, cloud: Cloud, what: str, done: Callable[[], bool]) -> None:
-        if not poll(lambda: done() or None, seconds=PATIENCE, pace=self._pace(cloud), clock=self.clock):
-            raise CloudError(f"{what} after {PATIENCE:.0f} s", code="Timeout", hint="Run 'jenkins-ami cleanup' again")
+    def _until(self, cloud: Cloud, what: str, done: Callable[[], bool], seconds: float = PATIENCE) -> None:
+        if not poll(lambda: done() or None, seconds=seconds, pace=self._pace(cloud), clock=self.clock):
+            raise CloudError(f"{what} after {seconds:.0f} s", code="Timeout", hint="Run 'jenkins-ami cleanup' again")
 
 
 def _never(entry: Entry) -> str:

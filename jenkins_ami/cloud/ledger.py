@@ -6,7 +6,7 @@ One JSON object per line, appended and fsynced, never rewritten::
     {"event": "intent",  "kind": "instance", "key": …, "time": …}       about to be asked for; key finds it again
     {"event": "created", "kind": "instance", "key": …, "ids": [ … ]}    what the cloud calls it
     {"event": "gone",    "kind": "instance", "key": …}                  does not exist any more, or never did
-    {"event": "kept",    "kind": "image",    "key": …}                  it is a result, and stays
+    {"event": "kept",    "entries": [["image", "key"], … ]}             they are a result, and stay
     {"event": "kept",    "build": …}                                    the build succeeded: what is open is its result
     {"event": "fact",    "build": …, "name": "plan", "data": { … }}     what the build has to know to be gone on with
 
@@ -227,10 +227,12 @@ class Ledger:
         entry = self._keep(replace(entry, state=GONE))
         self._append(self._record(GONE, entry))
 
-    def keep_entry(self, entry: Entry) -> None:
-        """It is a result, and stays, whatever becomes of the rest."""
-        entry = self._keep(replace(entry, state=KEPT))
-        self._append(self._record(KEPT, entry))
+    def keep_entries(self, *entries: Entry) -> None:
+        """They are a result, and stay, whatever becomes of the rest. One line, so all of them or none."""
+        build = entries[0].scope.build
+        self._append({"event": KEPT, "build": build, "entries": [[entry.kind, entry.key] for entry in entries]})
+        for entry in entries:
+            self._keep(replace(self.current(entry), state=KEPT))
 
     def keep(self, build: str) -> None:
         """The build succeeded: what it has open is its result, and stays. One line, so all of it or nothing."""
@@ -342,8 +344,12 @@ def _read_record(book: Book, record: dict[str, Any], path: Path) -> None:
     if event == FACT:
         book.facts.setdefault(build, {})[record["name"]] = record["data"]
         return
-    if event == KEPT and "kind" not in record:
+    if event == KEPT and "entries" not in record:
         _keep_all(book.entries, build)
+        return
+    if event == KEPT:
+        for kind, name in record["entries"]:
+            book.entries[build, kind, name] = replace(book.entries[build, kind, name], state=KEPT)
         return
     key = build, record["kind"], record["key"]
     if event == INTENT:
@@ -352,8 +358,8 @@ def _read_record(book: Book, record: dict[str, Any], path: Path) -> None:
         book.entries[key] = Entry(scope, record["kind"], record["key"], record["time"])
     elif event == CREATED:
         book.entries[key] = replace(book.entries[key], ids=tuple(record["ids"]), state=CREATED)
-    elif event in (GONE, KEPT):
-        book.entries[key] = replace(book.entries[key], state=event)
+    elif event == GONE:
+        book.entries[key] = replace(book.entries[key], state=GONE)
     else:
         raise KeyError(event)
 

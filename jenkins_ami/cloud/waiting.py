@@ -64,7 +64,7 @@ class Pace:
 
 
 AWS = Pace(state=5, state_longest=15, console=30, console_lag=300, settle=60)
-LOCAL = Pace(state=1, state_longest=2, console=2, console_lag=10, settle=5, patience=20, capacity=0)
+LOCAL = Pace(state=0.25, state_longest=2, console=2, console_lag=10, settle=5, patience=20, capacity=0)
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,7 @@ class Books:
     def keep(self, copy: Copy) -> None:
         """They are available, and stay."""
         with self._lock:
-            self._ledger.keep_entry(self._ledger.current(copy.snapshots))
-            self._ledger.keep_entry(self._ledger.current(copy.image))
+            self._ledger.keep_entries(copy.image, copy.snapshots)
 
     def gone(self, copy: Copy) -> None:
         """There are none: never made, or ended."""

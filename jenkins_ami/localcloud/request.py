@@ -62,10 +62,11 @@ class Request(EC2Response):  # type: ignore[misc]
     pending: ClassVar[dict[str, LocalImage | LocalSnapshot]]
     """Images and snapshots whose disk is being frozen, or could not be. Those that could are in the store."""
 
-    def _dispatch(self, *args: Any, **kwargs: Any) -> Any:
+    def _dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        _ = request.form  # read here: a client that is slow to send must not hold the lock
         with self.fleet.lock:
             try:
-                return super()._dispatch(*args, **kwargs)
+                return super()._dispatch(request, *args, **kwargs)
             except OperationNotFoundError:
                 error = EC2ClientError("InvalidAction", f"The action {self._get_action()} is not valid for EC2.")
             except NotImplementedError:

@@ -206,25 +206,18 @@ def test_an_image_whose_build_is_not_over_is_not_taken(server, run):
     assert not run("second").reused
 
 
-def test_an_image_that_cannot_be_marked_is_an_image_all_the_same(server, run):
-    from moto.ec2.models import EC2Backend
-
-    real = EC2Backend.create_tags
-    log = io.StringIO()
-
-    def refuse(self, ids, tags):
-        if "jenkins-ami:input" in tags:
-            from moto.ec2.exceptions import EC2ClientError
-
-            raise EC2ClientError("UnauthorizedOperation", "You are not.")
-        return real(self, ids, tags)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EC2Backend, "create_tags", refuse)
-        result = run(progress=PlainProgress(log))
-    assert result.images["eu-central-1"].image_id == server.images[0].id
-    assert "the image could not be marked as finished: the cloud refused CreateTags" in log.getvalue()
-    assert not run("second").reused
+def test_an_image_that_cannot_be_marked_stays_and_is_marked_later(server, run, environment, tmp_path):
+    server.refuse("create_tags", "UnauthorizedOperation", "You are not.")
+    with pytest.raises(CloudError, match="the image is made, but cannot be marked as finished: the cloud refused"):
+        run()
+    first = read_build_result(tmp_path / "first")
+    assert first.images["eu-central-1"].image_id == server.images[0].id
+    assert [entry for entry in read(tmp_path / "first" / "ledger.jsonl") if entry.open] == []
+    assert "jenkins-ami:input" not in tags_of(server.images[0])
+    folder = tmp_path / "first"
+    assert build(folder, environment, folder, Progress(), go_on=True) == first
+    assert tags_of(server.images[0])["jenkins-ami:input"] == first.input
+    assert run("second").reused
 
 
 def test_an_overlay_that_nobody_needs_is_not_looked_for(server, run):

@@ -124,7 +124,7 @@ def test_the_jenkins_agent_passes_its_own_tests_on_its_first_boot(jenkins_agent)
     result = json.loads((jenkins_agent / "ami.json").read_text())
     assert [test["ok"] for test in result["tested"]] == [True] * len(result["tests"])
     assert "JENKINS-AMI-TEST:" in (jenkins_agent / "console-test.log").read_text()
-    ids = re.findall(r"i-[0-9a-f]{17}", (jenkins_agent / "ledger.jsonl").read_text())
+    ids = re.findall(r'"(i-[0-9a-f]{17})"', (jenkins_agent / "ledger.jsonl").read_text())
     assert len(set(ids)) == 2, "one instance was imaged, another one tested"
 
 

@@ -1,6 +1,6 @@
 """`make faults`: a full build, with each fault at each of its calls. Prints a table; ends with 1 when a cell is red.
 
-Usage: python -m tests.faults [--workers N] [--calls TEXT] [--faults NAME,NAME] [--changes] [--no-disk]
+Usage: python -m tests.faults [--workers N] [--calls TEXT] [--faults NAME,NAME] [--changes] [--no-ledger]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--calls", default="", help="only calls with this in their name, such as 'CopyImage'")
     parser.add_argument("--faults", default="", help=f"only these: {','.join(BY_NAME)}")
     parser.add_argument("--changes", action="store_true", help="only calls that change something")
-    parser.add_argument("--no-disk", action="store_true", help="without a full disk")
+    parser.add_argument("--no-ledger", action="store_true", help="without what happens at lines of the ledger")
     args = parser.parse_args()
     columns = [BY_NAME[name] for name in args.faults.split(",")] if args.faults else COLUMNS
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the endpoints have to end, too
@@ -29,7 +29,7 @@ def main() -> int:
     with places(args.workers) as rooms:
         table = begin(rooms[0], columns)
         cells = table.cells(
-            lambda call: args.calls in str(call) and (call.changes or not args.changes), disk=not args.no_disk
+            lambda call: args.calls in str(call) and (call.changes or not args.changes), ledger=not args.no_ledger
         )
         print(f"{len(table.known.calls)} calls, {len(cells)} cells, {len(rooms)} at a time", flush=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ class Clean:
     """A build to which nothing happened: the calls to let go wrong, and how its images look.
 
     :ivar pointers: the parameters and versions of launch templates that name them, as :func:`.plain` has them
-    :ivar lines: offsets of the ledger at which its lines begin
+    :ivar lines: offsets of the ledger in the middle of its lines, whose lengths differ a little from build to build
     """
 
     calls: tuple[Call, ...]
@@ -116,7 +117,8 @@ def clean(place: Place) -> Clean:
         by_region = {image.region: image for image in made.images.values()}
         assert len(by_region) == len(made.images), made.images
         content = folder.ledger.read_bytes()
-        lines = tuple(at for at in range(len(content)) if not at or content[at - 1 : at] == b"\n")
+        ends = [at + 1 for at in range(len(content)) if content[at : at + 1] == b"\n"]
+        lines = tuple((begin + end) // 2 for begin, end in itertools.pairwise([0, *ends]))
         runs.append(Clean(calls, by_region, frozenset(map(plain, made.pointers)), lines))
         place.account.remove(made)
     both = {call.key for call in runs[0].calls} & {call.key for call in runs[1].calls}
@@ -142,9 +144,25 @@ def run_cell(place: Place, known: Clean, key: Key, column: Column, thens: Sequen
     return _each(thens, lambda then: _attempt(place, known, column.arm(key), then, read_timeout=column.read_timeout))
 
 
-def run_full_disk(place: Place, known: Clean, line: int, thens: Sequence[str] = THENS) -> Outcome:
-    """A build whose disk is full when it writes a line of its ledger. One byte of that line still goes there."""
-    return _each(thens, lambda then: _attempt(place, known, None, then, file_limit=known.lines[line] + 1))
+@dataclass(frozen=True)
+class Row:
+    """What happens at a line of the ledger, half of which still gets to the disk."""
+
+    name: str
+    what: str
+    deadly: bool
+
+
+ROWS = (
+    Row("full", "the disk is full when the line is written", deadly=False),
+    Row("torn", "killed while it writes the line", deadly=True),
+)
+
+
+def run_line(place: Place, known: Clean, line: int, row: Row, thens: Sequence[str] = THENS) -> Outcome:
+    """A build to which that happens at a line."""
+    limits = {"file_limit": known.lines[line], "deadly": row.deadly}
+    return _each(thens, lambda then: _attempt(place, known, None, then, **limits))
 
 
 def _each(thens: Sequence[str], attempt: Callable[[str], Outcome]) -> Outcome:
@@ -159,7 +177,7 @@ def _each(thens: Sequence[str], attempt: Callable[[str], Outcome]) -> Outcome:
     return Outcome(mark)
 
 
-def _attempt(place: Place, known: Clean, rule: Rule | None, then: str, **limits: float | None) -> Outcome:
+def _attempt(place: Place, known: Clean, rule: Rule | None, then: str, **limits: float | bool | None) -> Outcome:
     place.proxy.forget()
     if rule:
         place.proxy.rules.append(rule)
@@ -182,7 +200,7 @@ def _attempt(place: Place, known: Clean, rule: Rule | None, then: str, **limits:
 
 def _after(place: Place, folder: Folder, ended: Ended, then: str) -> tuple[str, list[str]]:
     """What one does after the build: the mark for it, and what went wrong with that."""
-    problems = [] if ended.code is not None else ["the build hangs"]
+    problems = _hangs("the build", ended)
     if "Traceback" in ended.output:
         problems.append("a traceback: " + ended.output.strip().splitlines()[-1])
     if ended.code == 0:
@@ -190,9 +208,18 @@ def _after(place: Place, folder: Folder, ended: Ended, then: str) -> tuple[str, 
     mark, after = then[0], place.cleanup(folder) if then == "cleanup" else place.resume(folder)
     if then == "resume" and NOTHING_LEFT in after.output:
         mark, after = "a", place.build(folder)
-    if after.code != 0:
+    if after.code is not None and after.code != 0:
         problems.append(f"{then} ended with {after.code}: {_last(after)}")
-    return mark, problems
+    return mark, problems + _hangs(then, after)
+
+
+def _hangs(what: str, ended: Ended) -> list[str]:
+    """Says where, from the innermost frame on, if it does."""
+    if ended.code is not None:
+        return []
+    frames = [line.strip() for line in ended.output.splitlines() if line.startswith("  File ")]
+    ours = [frame for frame in frames if "/jenkins_ami/" in frame]
+    return [f"{what} hangs: {'; '.join(frames[:1] + ours[:3])}"]
 
 
 def _last(ended: Ended) -> str:

@@ -80,7 +80,7 @@ class Place:
 
     def compiled(self) -> Folder:
         """A new compiled AMI. Its overlay goes to the storage, its base is found by a parameter."""
-        name = f"cell{next(self.numbers)}"
+        name = f"cell{next(self.numbers):04}"  # of one length, as the lines of its ledger are
         path = self.work / name
         write(path, overlay=b"the overlay", name=name, base=f"ssm:{BASE}", description="for a table", tests=TESTS)
         return Folder(name, path)

@@ -9,6 +9,7 @@ ended it, negative. The clock is in a hurry there: :data:`PACE`, and a twentieth
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
 import json
@@ -38,6 +39,7 @@ class Ended:
     """How a command ended.
 
     :ivar code: its exit code; the number of the signal that ended it, negative; ``None``: it did not end, and was ended
+    :ivar output: all that it wrote; when it did not end, where its threads were, last
     """
 
     code: int | None
@@ -68,13 +70,21 @@ class Starter:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def begin(self, argv: list[str], *, read_timeout: float | None = None, file_limit: int | None = None) -> int:
+    def begin(
+        self,
+        argv: list[str],
+        *,
+        read_timeout: float | None = None,
+        file_limit: int | None = None,
+        deadly: bool = False,
+    ) -> int:
         """Make the process; :meth:`end` lets it run. Returns its id.
 
         :param read_timeout: seconds that boto3 waits for an answer
         :param file_limit: bytes that a file may have: the disk is full then
+        :param deadly: the process dies when it would write more
         """
-        self._say({"argv": argv, "read_timeout": read_timeout, "file_limit": file_limit})
+        self._say({"argv": argv, "read_timeout": read_timeout, "file_limit": file_limit, "deadly": deadly})
         return int(self._hear()["pid"])
 
     def end(self, seconds: float) -> Ended:
@@ -158,6 +168,8 @@ def _run(request: dict[str, Any]) -> None:
     os.close(opener)
     said, ended = _read(output, seconds)
     if not ended:
+        os.kill(pid, signal.SIGUSR1)  # tell where it is
+        said += _read(output, 1.0)[0]
         os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     os.close(output)
@@ -184,6 +196,7 @@ def _child(request: dict[str, Any], gate: int, into: int) -> NoReturn:
         os.dup2(into, 1)
         os.dup2(into, 2)
         os.close(into)
+        faulthandler.register(signal.SIGUSR1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         os.read(gate, 1)
@@ -198,6 +211,8 @@ def _child(request: dict[str, Any], gate: int, into: int) -> NoReturn:
             URLLib3Session.__init__ = hasty  # type: ignore[method-assign]
         if limit := request["file_limit"]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL if request["deadly"] else signal.SIG_IGN)
         from jenkins_ami.cli import main as command
 
         code = command(request["argv"])

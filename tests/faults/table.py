@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.cloud.protocols import Call
 
-from .cells import COLUMNS, THENS, Clean, Column, Outcome, clean, run_cell, run_full_disk
+from .cells import COLUMNS, ROWS, THENS, Clean, Column, Outcome, Row, clean, run_cell, run_line
 from .place import Place, place
 
 LEGEND = """\
@@ -24,15 +24,14 @@ a  it did not, and had ended all that it had begun: nothing was left to resume, 
 
 @dataclass(frozen=True)
 class Cell:
-    """A place in the table. ``call`` is ``None`` in the rows of a full disk, whose ``line`` of the ledger counts."""
+    """A place in the table: a call and what happens there, or a line of the ledger, counted from 0, and what does."""
 
-    call: Call | None
-    column: Column | None
-    line: int = 0
+    at: Call | int
+    what: Column | Row
     thens: tuple[str, ...] = THENS
 
     def __str__(self) -> str:
-        return f"{self.call}, {self.column.what}" if self.column else f"the disk is full at line {self.line + 1}"
+        return f"{self.at}, {self.what.what}" if isinstance(self.at, Call) else f"line {self.at + 1}, {self.what.what}"
 
 
 @dataclass
@@ -41,9 +40,9 @@ class Table:
 
     known: Clean
     columns: Sequence[Column]
-    outcomes: dict[tuple[Call | None, str, int], Outcome] = field(default_factory=dict)
+    outcomes: dict[Cell, Outcome] = field(default_factory=dict)
 
-    def cells(self, wanted: Callable[[Call], bool] = lambda _: True, *, disk: bool = True) -> list[Cell]:
+    def cells(self, wanted: Callable[[Call], bool] = lambda _: True, *, ledger: bool = True) -> list[Cell]:
         """All of them, but for faults that are like others at a call that changes nothing."""
         found = [
             Cell(call, column)
@@ -52,45 +51,43 @@ class Table:
             for column in self.columns
             if call.changes or not column.needs_change
         ]
-        return found + [Cell(None, None, line) for line in range(len(self.known.lines))] * disk
-
-    def note(self, cell: Cell, outcome: Outcome) -> None:
-        self.outcomes[cell.call, cell.column.name if cell.column else "disk", cell.line] = outcome
+        return found + [Cell(line, row) for row in ROWS for line in range(len(self.known.lines))] * ledger
 
     @property
-    def red(self) -> list[tuple[str, Outcome]]:
-        return [
-            (f"{call}, {name}" if call else f"full disk at ledger line {line + 1}", outcome)
-            for (call, name, line), outcome in self.outcomes.items()
-            if not outcome.green
-        ]
+    def red(self) -> list[tuple[Cell, Outcome]]:
+        return [(cell, outcome) for cell, outcome in self.outcomes.items() if not outcome.green]
 
     def lines(self) -> Iterator[str]:
         """For people."""
+        marks: dict[tuple[Call | int, str], str] = {}
+        for cell, outcome in self.outcomes.items():
+            marks[cell.at, cell.what.name] = outcome.mark
         names = [column.name for column in self.columns]
-        done = [call for call in self.known.calls if any((call, name, 0) in self.outcomes for name in names)]
+        done = [call for call in self.known.calls if any((call, name) in marks for name in names)]
         width = max((len(str(call)) for call in done), default=0)
         if done:
             yield " " * width + "".join(f"{name:>7}" for name in names)
         for call in done:
-            marks = [self.outcomes.get((call, name, 0)) for name in names]
-            yield f"{call!s:<{width}}" + "".join(f"{mark.mark if mark else '':>7}" for mark in marks)
+            yield f"{call!s:<{width}}" + "".join(f"{marks.get((call, name), ''):>7}" for name in names)
         if done:
             yield f"{'green':<{width}}" + "".join(f"{self._green(name):>7}" for name in names)
-        disk = {line + 1: outcome.mark for (_, name, line), outcome in self.outcomes.items() if name == "disk"}
-        if disk:
-            yield "full disk, by the line of the ledger: " + "  ".join(f"{n} {disk[n]}" for n in sorted(disk))
+        for row in ROWS:
+            lines = [line for line in range(len(self.known.lines)) if (line, row.name) in marks]
+            if lines:
+                by_line = "  ".join(f"{line + 1} {marks[line, row.name]}" for line in lines)
+                yield f"{row.name}, by line of the ledger: {by_line}"
         yield ""
         yield LEGEND
-        yield from (f"{column.name:<7} {column.what}" for column in self.columns)
+        told: list[Column | Row] = [*self.columns, *ROWS]
+        yield from (f"{each.name:<7} {each.what}" for each in told)
         counted = Counter(outcome.mark for outcome in self.outcomes.values())
         yield f"{len(self.outcomes)} cells: " + ", ".join(f"{count} {mark}" for mark, count in counted.most_common())
-        for where, outcome in self.red:
-            yield f"✗ {where}"
+        for cell, outcome in self.red:
+            yield f"✗ {cell}"
             yield from (f"    {problem}" for problem in outcome.problems)
 
     def _green(self, name: str) -> str:
-        outcomes = [outcome for (call, named, _), outcome in self.outcomes.items() if call and named == name]
+        outcomes = [outcome for cell, outcome in self.outcomes.items() if cell.what.name == name]
         return f"{sum(outcome.green for outcome in outcomes)}/{len(outcomes)}"
 
 
@@ -114,7 +111,7 @@ def fill(
                     failures.append(error)
                     raise
                 with lock:
-                    table.note(cell, outcome)
+                    table.outcomes[cell] = outcome
                     on_cell(cell, outcome)
 
     threads = [threading.Thread(target=work, args=(each,), daemon=True) for each in places]
@@ -132,10 +129,12 @@ def fill(
 
 def run(where: Place, known: Clean, cell: Cell) -> Outcome:
     """One cell. How often one waits is not the same each time: a call that did not come is tried again."""
-    if cell.column is None or cell.call is None:
-        return run_full_disk(where, known, cell.line, cell.thens)
+    if isinstance(cell.what, Row) or isinstance(cell.at, int):
+        assert isinstance(cell.what, Row)
+        assert isinstance(cell.at, int)
+        return run_line(where, known, cell.at, cell.what, cell.thens)
     for _ in range(3):
-        outcome = run_cell(where, known, cell.call.key, cell.column, cell.thens)
+        outcome = run_cell(where, known, cell.at.key, cell.what, cell.thens)
         if outcome.mark != "·":
             break
     return outcome

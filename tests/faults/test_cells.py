@@ -10,10 +10,10 @@ import pytest
 from jenkins_ami.cloud.tags import EXPIRES, INPUT
 from tests.cloud.protocols import Call
 
-from .cells import BY_NAME, COLUMNS, Clean, Outcome, cleaned, finished
+from .cells import BY_NAME, COLUMNS, ROWS, Clean, Outcome, cleaned, finished
 from .inventory import Image, Inventory
 from .place import HOME, OTHER, Folder
-from .table import Table
+from .table import Cell, Table
 
 TAGS = {"Name": "cell7", "jenkins-ami:number": "1", INPUT: "a", "team": "images"}
 SHARED = {"launch": ["111122223333"], "deprecated": True, "protected": "enabled"}
@@ -148,28 +148,33 @@ def test_what_was_there_before_does_not_count():
 def test_a_red_cell_is_shown_with_its_reason():
     call = Call(1, "ec2", "CreateImage", HOME, 1)
     table = Table(Clean((call,), {}, frozenset(), (0, 100)), COLUMNS)
+    red = Cell(call, BY_NAME["kill>"])
     table.outcomes = {
-        (call, "lost", 0): Outcome("✓"),
-        (call, "kill>", 0): Outcome("✗", ("an instance is left",)),
-        (None, "disk", 1): Outcome("cr"),
-        (None, "disk", 0): Outcome("ca"),
+        Cell(call, BY_NAME["lost"]): Outcome("✓"),
+        red: Outcome("✗", ("an instance is left",)),
+        Cell(1, ROWS[0]): Outcome("cr"),
+        Cell(0, ROWS[0]): Outcome("ca"),
     }
     lines = list(table.lines())
     assert lines[1].split() == ["ec2", "CreateImage", HOME, "#1", "✓", "✗"]
     assert lines[2].split()[-8:] == ["1/1", "0/0", "0/0", "0/0", "0/1", "0/0", "0/0", "0/0"]
-    assert "full disk, by the line of the ledger: 1 ca  2 cr" in lines
-    assert lines[-2:] == [f"✗ ec2 CreateImage {HOME} #1, kill>", "    an instance is left"]
-    assert [where for where, _ in table.red] == [f"ec2 CreateImage {HOME} #1, kill>"]
+    assert "full, by line of the ledger: 1 ca  2 cr" in lines
+    assert lines[-2:] == [
+        f"✗ ec2 CreateImage {HOME} #1, kill -9 after the call took effect",
+        "    an instance is left",
+    ]
+    assert [cell for cell, _ in table.red] == [red]
 
 
 def test_a_call_that_changes_nothing_has_no_cell_for_what_only_a_change_can_show():
     look, change = Call(1, "ec2", "DescribeImages", HOME, 1), Call(2, "ec2", "CreateImage", HOME, 1)
     table = Table(Clean((look, change), {}, frozenset(), (0, 100)), [BY_NAME["kill<"], BY_NAME["kill>"]])
-    names = [(cell.call, cell.column and cell.column.name, cell.line) for cell in table.cells()]
-    assert names == [
-        (look, "kill<", 0),
-        (change, "kill<", 0),
-        (change, "kill>", 0),
-        (None, None, 0),
-        (None, None, 1),
+    assert [(cell.at, cell.what.name) for cell in table.cells()] == [
+        (look, "kill<"),
+        (change, "kill<"),
+        (change, "kill>"),
+        (0, "full"),
+        (1, "full"),
+        (0, "torn"),
+        (1, "torn"),
     ]

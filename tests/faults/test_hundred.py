@@ -10,6 +10,8 @@ from jenkins_ami.cloud.tags import BUILD, EXPIRES, INPUT
 
 from .hundred import OTHERS, SAME, Ran, hundred
 
+pytestmark = pytest.mark.xdist_group("hundred")
+
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory) -> Ran:
