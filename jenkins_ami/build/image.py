@@ -93,7 +93,7 @@ class ImageMaker:
         :raises ImageTimeout: it is not available by the manifest's deadline
         :raises CloudError: refused, or the image failed
         """
-        known = self._ledger.find(self._plan.identity, SNAPSHOT)
+        known = [entry for entry in self._ledger.find(self._plan.identity, SNAPSHOT) if entry.open]
         snapshots = known[0] if known else self._ledger.intent(SNAPSHOT, self._plan.identity)
         number = self._plan.number
         deadline = self._clock.now() + self._manifest.timeouts.image
@@ -180,8 +180,8 @@ class ImageMaker:
                 return None
             state = found.get("State", "pending")
             ids = snapshot_ids([found])
-            if set(ids) - set(snapshots.ids):
-                snapshots = self._ledger.created(snapshots, *ids)
+            if new := set(ids) - set(snapshots.ids):
+                snapshots = self._ledger.created(snapshots, *snapshots.ids, *sorted(new))
             if state == "available":
                 return found
             if state not in _GOING:

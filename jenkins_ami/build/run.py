@@ -34,8 +34,8 @@ from ..artifacts import (
     write_file,
 )
 from ..cloud import cleanup, finish, storage
-from ..cloud.environments import Environment
-from ..cloud.ledger import INSTANCE, KINDS, OBJECT, SPOT, Ledger, Scope
+from ..cloud.environments import LOCAL, Environment
+from ..cloud.ledger import IMAGE, INSTANCE, KINDS, OBJECT, SNAPSHOT, SPOT, Ledger, Scope
 from ..cloud.session import Cloud
 from ..cloud.waiting import CLOCK, Clock, insist
 from ..errors import AmiError, CloudError, HostError, InputError, InstanceTimeout
@@ -186,6 +186,8 @@ class _Build(Preparation):
                 step.done(f"{made.image_id} {made.name}" if made else "there is none")
             if made:
                 return made, None, b""
+        if found:
+            self._end_or_raise((IMAGE, SNAPSHOT))  # of an image that was given up
         running = resume.running_instance(self.cloud, self.ledger, self.identity, self.clock) if found else None
         user_data = plan.user_data if running or not plan.place else self._upload(plan.place)
         ended = self._prove(plan, user_data, running, found)
@@ -198,6 +200,8 @@ class _Build(Preparation):
         overlay = self.manifest.overlay
         with self.step("upload", f"Upload the overlay to s3://{place.bucket}", total=overlay.size) as step:
             pace = self.environment.pace
+            if self.environment.name == LOCAL:
+                storage.check_bucket(self.cloud, place)  # which makes it
             key = storage.object_key(place, overlay.sha256, self.identity, overlay.file)
             if overlay.access == "profile":
                 url = storage.object_url(self.cloud, place, key)

@@ -266,6 +266,13 @@ def test_a_bucket_that_is_missing_is_refused_before_anything_is_launched(server,
     assert server.launches == []
 
 
+def test_the_local_clouds_bucket_is_made_when_it_is_missing(server, run, environment):
+    server.stop(ITSELF, console=OK)
+    local = replace(environment, name="local", storage="s3://test-made", instance_s3_endpoint=None)
+    assert run(local, overlay=b"the overlay").verdict == "ok"
+    assert "/test-made/" in overlay_url(server)
+
+
 def test_the_sources_own_storage_wins(server, run, environment, stored):
     server.stop(ITSELF, console=OK)
     run(replace(environment, storage="s3://test-none"), overlay=b"x", storage="s3://test-storage/own")
