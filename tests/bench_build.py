@@ -4,7 +4,7 @@ The endpoint is the simulated one: its instance proves success and powers itself
 at once. So what remains of the wall time is orchestration: start-up, calls, and how long it takes to notice. Both
 programs are whole processes, get the same user-data and have nothing to connect to (Packer: communicator ``none``).
 Packer's settings are its best: no temporary security group, no look-ups of credentials; and beside its usual wait of 15
-seconds between two looks, one of a second, which is what we begin with at an endpoint on loopback.
+seconds between two looks, one of a second, the shortest that it takes; ours begin with a quarter of one on loopback.
 Prints; asserts nothing.
 """
 
