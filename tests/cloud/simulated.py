@@ -45,6 +45,8 @@ from .simulation import NAME, Development, Script, Shortage, Simulation
 
 __all__ = ["REGION", "Script", "Shortage", "SimulatedCloud", "Simulation", "make_image"]
 
+TERMINATED = 100
+"""Instances that are known after their end; up to twice as many."""
 REGION = "eu-central-1"
 CONTROL = "/.simulated"
 
@@ -71,6 +73,7 @@ class SimulatedResponses(Responses):
         super()._sync()
         simulation = self.simulation
         simulation.happen()
+        self._forget_terminated()
         simulation.calls[self._get_action()] += 1
         if simulation.images:
             self._show_images()
@@ -78,6 +81,19 @@ class SimulatedResponses(Responses):
             for key in dict.fromkeys((_key(self._get_action(), self.data), _key(self._get_action(), {}))):
                 if refusals := simulation.refusals.get(key):
                     raise refusals.pop(0)
+
+    def _forget_terminated(self) -> None:
+        """EC2 knows an instance for about an hour after its end; a table of a thousand builds takes less."""
+        ended = [
+            (key, reservation)
+            for key, reservation in self.ec2_backend.reservations.items()
+            if all(each._state.name == "terminated" for each in reservation.instances)
+        ]
+        for key, reservation in ended[:-TERMINATED] if len(ended) > 2 * TERMINATED else ():
+            del self.ec2_backend.reservations[key]
+            for instance in reservation.instances:
+                self.fleet.guests.pop(instance.id, None)
+                self.ec2_backend.tags.pop(instance.id, None)
 
     def call_action(self) -> Any:
         answer = super().call_action()

@@ -19,6 +19,7 @@ from jenkins_ami.compile.own import verdict_config
 from jenkins_ami.verdict import image_tests, markers
 from tests.localcloud.conftest import client
 
+from . import simulated
 from .simulated import Script, Shortage
 
 NONCE = "0123456789abcdef"
@@ -251,3 +252,11 @@ def test_a_script_that_makes_no_sense_is_refused(process, data):
     with caught.value as answer:
         assert answer.code == 400
         assert json.load(answer)["error"]
+
+
+def test_instances_are_forgotten_some_time_after_their_end(own, cloud, monkeypatch):
+    monkeypatch.setattr(simulated, "TERMINATED", 2)
+    launched = [launch(cloud, own) for _ in range(6)]
+    cloud.ec2.terminate_instances(InstanceIds=launched[:5])
+    known = [each["Instances"][0]["InstanceId"] for each in cloud.ec2.describe_instances()["Reservations"]]
+    assert known == launched[3:]
