@@ -189,8 +189,10 @@ class _Build(Preparation):
         if found:
             self._end_or_raise((IMAGE, SNAPSHOT))  # of an image that was given up
         running = resume.running_instance(self.cloud, self.ledger, self.identity, self.clock) if found else None
-        user_data = plan.user_data if running or not plan.place else self._upload(plan.place)
+        user_data = self._upload(plan.place) if plan.place else plan.user_data  # one taken away needs it once more
         ended = self._prove(plan, user_data, running, found)
+        if running == ended.launched and plan.place:
+            user_data = b""  # what it was launched with had another URL in it
         with self.step("image", "Image") as step:
             made = images.make(ended.launched.instance_id, step)
             step.done(f"{made.image_id} {made.name}")

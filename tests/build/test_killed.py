@@ -5,6 +5,8 @@ At every line and every call, and with all other faults: ``tests/faults``.
 
 from __future__ import annotations
 
+import base64
+import gzip
 import subprocess
 import sys
 from dataclasses import replace
@@ -94,3 +96,19 @@ def test_a_build_that_was_killed_is_gone_on_with(server, environment, killed, li
     assert server.objects == []
     assert [entry for entry in read(out / "ledger.jsonl") if entry.open] == []
     assert len(server.launches) == 1, "it went on with the instance that was there"
+
+
+def test_an_instance_that_is_taken_away_after_a_resume_is_launched_anew_with_the_overlay(server, environment, killed):
+    out = killed("after", LINES.index("instance") + 2)
+
+    def taken_away():
+        server.before.clear()
+        (instance,) = server.cloud.fleet.guests.values()
+        instance.come_to("terminated", ("Server.InternalError", "Server.InternalError"))
+
+    server.before["describe_instances"] = taken_away
+    where = replace(environment, storage="s3://test-storage", instance_s3_endpoint=None)
+    build(out, where, out, Progress(), go_on=True)
+    assert len(server.launches) == 2
+    text = gzip.decompress(base64.b64decode(server.launches[1]["user_data"])).decode()
+    assert f"{server.endpoint}/test-storage/" in text
