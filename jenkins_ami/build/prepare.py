@@ -22,7 +22,7 @@ from ..errors import StorageError
 from ..progress import Progress, Step, size
 from . import base as bases
 from . import request
-from .base import Base
+from .base import Base, Reference
 from .image import next_number
 from .plan import Plan, candidates
 from .preflight import preflight
@@ -87,15 +87,19 @@ class Preparation:
         """The base image that the manifest asks for."""
         reference = bases.parse(self.manifest.base, self.manifest.base_query)
         with self.step("base", f"Base image {self.manifest.base}") as step:
-            base = insist(
-                lambda: bases.resolve(self.cloud, reference, self.manifest.architecture),
-                pace=self.environment.pace,
-                clock=self.clock,
-            )
+            base = self.resolve(reference)
             step.done(f"{base.image_id} {base.name}".rstrip())
         for warning in base.warnings:
             self.progress.warn(warning)
         return base
+
+    def resolve(self, reference: Reference) -> Base:
+        """The image that is meant, as soon as the cloud has a certain answer."""
+        return insist(
+            lambda: bases.resolve(self.cloud, reference, self.manifest.architecture),
+            pace=self.environment.pace,
+            clock=self.clock,
+        )
 
     def prepare(self, identity: str, base: Base | None = None) -> tuple[Plan, list[str]]:
         """The plan, checked against the cloud."""

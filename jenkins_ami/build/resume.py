@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import COMPILE_JSON
-from ..cloud import ledger as ledgers
-from ..cloud.ledger import CREATED, GONE, IMAGE, INSTANCE, INTENT, KEPT, Entry, Ledger, Scope
+from ..cloud.ledger import GONE, IMAGE, INSTANCE, INTENT, KEPT, Book, Entry, Ledger, Scope, read_book
 from ..cloud.session import Cloud
 from ..cloud.waiting import Clock
 from ..errors import InputError
@@ -49,7 +48,7 @@ class Recorded:
 
 def recorded(ledger: Ledger) -> Recorded | None:
     """The last build of a ledger if there is something of it to go on with, or it succeeded; else ``None``."""
-    return _recorded(ledger.scopes, ledger.entries, ledger.facts)
+    return _recorded(ledger.book)
 
 
 def read(path: Path) -> Recorded | None:
@@ -57,16 +56,15 @@ def read(path: Path) -> Recorded | None:
 
     :raises InputError: no such file, or it is no ledger
     """
-    book = ledgers.read_book(path)
-    return _recorded(list(book.scopes.values()), list(book.entries.values()), lambda build: book.facts.get(build, {}))
+    return _recorded(read_book(path))
 
 
-def _recorded(scopes: list[Scope], entries: list[Entry], facts: Any) -> Recorded | None:
-    if not scopes:
+def _recorded(book: Book) -> Recorded | None:
+    if not book.scopes:
         return None
-    scope = scopes[-1]
-    own = [entry for entry in entries if entry.scope.build == scope.build]
-    plan = facts(scope.build).get(PLAN)
+    scope = list(book.scopes.values())[-1]
+    own = [entry for entry in book.entries.values() if entry.scope.build == scope.build]
+    plan = book.facts.get(scope.build, {}).get(PLAN)
     finished = any((entry.kind, entry.state) == (IMAGE, KEPT) for entry in own)
     if plan is None or not (finished or any(entry.open for entry in own)):
         return None
@@ -99,14 +97,14 @@ def check_same(found: Recorded, compiled: Path, ledger: Path) -> None:
 
 def image_entry(ledger: Ledger, build: str) -> Entry | None:
     """The image that was asked for last and may be there."""
-    found = [entry for entry in ledger.find(build, IMAGE) if entry.state in (INTENT, CREATED)]
+    found = [entry for entry in ledger.find(build, IMAGE) if entry.open]
     return found[-1] if found else None
 
 
 def running_instance(cloud: Cloud, ledger: Ledger, build: str, clock: Clock) -> Launched | None:
     """The instance of the last attempt that is not terminated.
 
-    Those that cannot be found are noted as gone; what an image's test left is for the caller to end.
+    What an image's test left is for the caller to end.
 
     :raises CloudError: refused
     """

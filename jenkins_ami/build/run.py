@@ -41,10 +41,9 @@ from ..cloud.waiting import CLOCK, Clock, insist
 from ..errors import AmiError, CloudError, HostError, InputError, InstanceTimeout
 from ..progress import Progress, duration, size
 from ..verdict import markers
-from . import base as bases
 from . import first_boot, request, resume, reuse
 from .attempts import Attempts, Ended, Errand
-from .base import Base
+from .base import Base, Reference
 from .image import ImageMaker, Made
 from .judge import Decision, Observation, failure, judge
 from .launch import Launched
@@ -293,13 +292,9 @@ class _Build(Preparation):
         self.identity = found.scope.build
         self.ledger.resume(scope)
         self.progress.info(f"Going on with build {self.identity[:8]}, begun {duration(found.elapsed)} ago")
-        reference = bases.Reference("ami", found.base)
+        reference = Reference("ami", found.base)
         with self.step("base", f"Base image {found.base}") as step:
-            base = insist(
-                lambda: bases.resolve(self.cloud, reference, self.manifest.architecture),
-                pace=self.environment.pace,
-                clock=self.clock,
-            )
+            base = self.resolve(reference)
             step.done(base.name)
         return self.plan(self.identity, base, found.number, self.place())
 

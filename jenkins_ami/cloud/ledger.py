@@ -118,7 +118,7 @@ class Entry:
 
 
 class Ledger:
-    """A ledger open for writing, by one process at a time.
+    """A ledger open for writing, by one process at a time. ``book`` is what its lines come to.
 
     :param path: made when it is not there
     :param patience: seconds to wait for a process that still has it open
@@ -142,7 +142,7 @@ class Ledger:
                 os.fsync(folder)
                 os.close(folder)
             content = path.read_bytes()
-            self._book = _parse(content, path)
+            self.book = _parse(content, path)
             self._torn = bool(content) and not content.endswith(b"\n")
         except BaseException:
             os.close(self._file)
@@ -161,41 +161,41 @@ class Ledger:
     @property
     def entries(self) -> list[Entry]:
         """All of them, in the order in which they were asked for."""
-        return list(self._book.entries.values())
+        return list(self.book.entries.values())
 
     @property
     def scopes(self) -> list[Scope]:
         """Of all builds, in the order in which they began."""
-        return list(self._book.scopes.values())
+        return list(self.book.scopes.values())
 
     def facts(self, build: str) -> dict[str, dict[str, Any]]:
         """What a build has written down about itself, by name: the last word on each."""
-        return self._book.facts.get(build, {})
+        return self.book.facts.get(build, {})
 
     def open_entries(self, kinds: Iterable[str] = KINDS) -> list[Entry]:
         """What may still exist, in the order in which it should be ended."""
         wanted = set(kinds)
-        found = [entry for entry in self._book.entries.values() if entry.open and entry.kind in wanted]
+        found = [entry for entry in self.book.entries.values() if entry.open and entry.kind in wanted]
         return sorted(found, key=lambda entry: KINDS.index(entry.kind))
 
     def current(self, entry: Entry) -> Entry:
         """What is known of it by now."""
-        return self._book.entries[entry.scope.build, entry.kind, entry.key]
+        return self.book.entries[entry.scope.build, entry.kind, entry.key]
 
     def find(self, build: str, kind: str) -> list[Entry]:
         """A build's entries of a kind."""
-        return [e for e in self._book.entries.values() if (e.scope.build, e.kind) == (build, kind)]
+        return [e for e in self.book.entries.values() if (e.scope.build, e.kind) == (build, kind)]
 
     # Writing. What is known in memory is right even when the disk refuses the line (HostError).
 
     def begin(self, scope: Scope) -> None:
         """A build begins: what follows happens in ``scope``."""
         self._append({"event": "build", "schema": SCHEMA, **asdict(scope)})
-        self._scope = self._book.scopes[scope.build] = scope
+        self._scope = self.book.scopes[scope.build] = scope
 
     def resume(self, scope: Scope) -> None:
         """What follows happens in ``scope``, which has begun before."""
-        self._scope = self._book.scopes[scope.build] = scope
+        self._scope = self.book.scopes[scope.build] = scope
 
     def intent(self, kind: str, key: str, region: str | None = None) -> Entry:
         """Write down that a resource is about to be asked for. Ask only when this has returned.
@@ -214,7 +214,7 @@ class Ledger:
         assert self._scope is not None, "begin() comes first"
         build = self._scope.build
         self._append({"event": FACT, "build": build, "name": name, "data": data})
-        self._book.facts.setdefault(build, {})[name] = data
+        self.book.facts.setdefault(build, {})[name] = data
 
     def created(self, entry: Entry, *ids: str) -> Entry:
         """The cloud made it, and calls it ``ids``."""
@@ -237,10 +237,10 @@ class Ledger:
     def keep(self, build: str) -> None:
         """The build succeeded: what it has open is its result, and stays. One line, so all of it or nothing."""
         self._append({"event": KEPT, "build": build})
-        _keep_all(self._book.entries, build)
+        _keep_all(self.book.entries, build)
 
     def _keep(self, entry: Entry) -> Entry:
-        self._book.entries[entry.scope.build, entry.kind, entry.key] = entry
+        self.book.entries[entry.scope.build, entry.kind, entry.key] = entry
         return entry
 
     @staticmethod

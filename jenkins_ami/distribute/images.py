@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ..cloud import tagged
 from ..cloud.cleanup import UNKNOWN, snapshot_ids
 from ..cloud.moments import is_past
 from ..cloud.pages import PAGE, chunks, pages, tags_of
@@ -142,18 +143,8 @@ def own(cloud: Cloud) -> list[Image]:
 
     :raises CloudError: refused
     """
-    found = pages(
-        cloud,
-        cloud.ec2,
-        "describe_images",
-        "Images",
-        PAGE,
-        Owners=["self"],
-        IncludeDeprecated=True,
-        IncludeDisabled=True,
-    )
-    images = (read(each, cloud.environment.region) for each in found)
-    return sorted((image for image in images if image.state != "deregistered"), key=lambda image: image.order)
+    images = (read(each, cloud.environment.region) for each in tagged.images(cloud, []))
+    return sorted(images, key=lambda image: image.order)
 
 
 def find(cloud: Cloud, image_ids: Collection[str]) -> dict[str, Image]:
