@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from ..artifacts import Manifest
 from ..cloud.cleanup import UNKNOWN, snapshot_ids
 from ..cloud.ledger import CREATED, IMAGE, SNAPSHOT, Entry, Ledger
+from ..cloud.pages import pages, tags_of
 from ..cloud.session import Cloud
-from ..cloud.tags import BUILD, tag_filter
+from ..cloud.tags import BUILD, escaped, tag_filter
 from ..cloud.waiting import UNCERTAIN, Clock, insist, poll
 from ..errors import CloudError, ImageTimeout
 from ..progress import Step, duration
@@ -48,18 +49,20 @@ def next_number(cloud: Cloud, manifest: Manifest, clock: Clock) -> int:
 
     :raises CloudError: refused
     """
-    stem = f"{_literally(manifest.name)}-{manifest.version}-*"
+    stem = f"{escaped(manifest.name)}-{manifest.version}-*"
 
     def look() -> int:
-        with cloud.calls():
-            pages = cloud.ec2.get_paginator("describe_images").paginate(
-                Owners=["self"],
-                Filters=[{"Name": "name", "Values": [stem]}],
-                IncludeDeprecated=True,
-                IncludeDisabled=True,
-            )
-            names = [image.get("Name", "") for page in pages for image in page["Images"]]
-        return request.next_number(manifest, names)
+        taken = pages(
+            cloud,
+            cloud.ec2,
+            "describe_images",
+            "Images",
+            Owners=["self"],
+            Filters=[{"Name": "name", "Values": [stem]}],
+            IncludeDeprecated=True,
+            IncludeDisabled=True,
+        )
+        return request.next_number(manifest, (image.get("Name", "") for image in taken))
 
     return insist(look, pace=cloud.environment.pace, clock=clock)
 
@@ -158,12 +161,12 @@ class ImageMaker:
         def look() -> tuple[str | None] | None:
             with self._cloud.calls():
                 images = self._cloud.ec2.describe_images(
-                    Owners=["self"], Filters=[{"Name": "name", "Values": [_literally(name)]}]
+                    Owners=["self"], Filters=[{"Name": "name", "Values": [escaped(name)]}]
                 )["Images"]
             if not images:
                 return None
-            tags = {tag["Key"]: tag["Value"] for tag in images[0].get("Tags", [])}
-            return (images[0]["ImageId"] if tags.get(BUILD) == self._plan.identity else None,)
+            ours = tags_of(images[0]).get(BUILD) == self._plan.identity
+            return (images[0]["ImageId"] if ours else None,)
 
         found = poll(look, seconds=self._pace.settle, pace=self._pace, clock=self._clock)
         return found[0] if found else None
@@ -241,11 +244,3 @@ class ImageMaker:
         percents = [int(text) for text in progress if text.isdigit()]
         if percents:
             step.advance(sum(percents) // len(percents), 100)
-
-
-def _literally(name: str) -> str:
-    """A name in a filter, in which ``*``, ``?`` and ``\\`` mean something (EC2 User Guide, "Filter your resources").
-
-    Names of images have none of the three, names in a manifest neither; yet one that was tampered with finds nothing.
-    """
-    return "".join(f"\\{char}" if char in "*?\\" else char for char in name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from .session import Cloud
+
+T = TypeVar("T")
 
 PAGE = 500
 """Things on a page of EC2's (1000 at most): without a size it tries to give all at once, and is the slower for it
@@ -33,7 +35,7 @@ def tags_of(resource: Any) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in resource.get("Tags", [])}
 
 
-def chunks(values: Sequence[str], size: int = _VALUES) -> Iterator[list[str]]:
+def chunks(values: Sequence[T], size: int = _VALUES) -> Iterator[list[T]]:
     """The values in lists that one call takes."""
     for start in range(0, len(values), size):
         yield list(values[start : start + size])

@@ -91,8 +91,8 @@ def _let_launch(cloud: Cloud, image_id: str, whom: Sharing, change: str, clock: 
         *({"OrganizationArn": each} for each in whom.organizations),
         *({"OrganizationalUnitArn": each} for each in whom.units),
     ]
-    for start in range(0, len(listed), _AT_ONCE):
-        wanted: Any = {change: listed[start : start + _AT_ONCE]}
+    for some in chunks(listed, _AT_ONCE):
+        wanted: Any = {change: some}
         ask(cloud, partial(cloud.ec2.modify_image_attribute, ImageId=image_id, LaunchPermission=wanted), clock)
 
 
