@@ -34,6 +34,7 @@ ENVIRONMENTS = "environments.yaml"
 
 AMI_JSON = "ami.json"
 AMI_ENV = "ami.env"
+FAILURE_JSON = "failure.json"
 CONSOLE_LOG = "console.log"
 TEST_CONSOLE_LOG = "console-test.log"
 LEDGER = "ledger.jsonl"
@@ -314,6 +315,29 @@ class BuildResult:
     schema: int = SCHEMA
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why a build failed: ``failure.json``.
+
+    :ivar line: what, where, and what to do about it
+    :ivar exit_code: of the command
+    :ivar detail: more lines about it, like the end of a log
+    :ivar image_name: of the image that did not pass its first boot; empty when there was none to boot
+    :ivar tested: how the tests on its first boot ended
+    :ivar outputs: what they printed, by their names
+    :ivar timings: seconds that each step took
+    """
+
+    line: str
+    exit_code: int
+    detail: tuple[str, ...] = ()
+    image_name: str = ""
+    tested: tuple[TestRecord, ...] = ()
+    outputs: dict[str, str] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
 T = TypeVar("T")
 
 
@@ -359,7 +383,12 @@ def _decode(kind: Any, value: Any, path: str) -> Any:
     return value
 
 
-def _read(kind: type[T], path: Path, made_by: str) -> T:
+def read_json(kind: type[T], path: Path, made_by: str) -> T:
+    """Read a file of this schema that :func:`to_json` wrote.
+
+    :param made_by: the command that writes it, for hints
+    :raises InputError: when it is missing, malformed or of another schema
+    """
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -380,6 +409,8 @@ def _read(kind: type[T], path: Path, made_by: str) -> T:
         raise InputError(error.msg, where=Location(path, error.lineno, error.colno)) from error
     except ValueError as error:
         raise InputError(str(error), where=path, hint=f"Run 'jenkins-ami {made_by}' again") from error
+    except RecursionError:
+        raise InputError(f"{path.name} is nested too deeply", where=path) from None
 
 
 @dataclass(frozen=True)
@@ -407,7 +438,7 @@ def read_compiled(folder: Path) -> CompiledAmi:
         raise InputError(
             "there is no compiled AMI here", where=folder, hint="'jenkins-ami compile SOURCE TARGET' makes one"
         )
-    manifest = _read(Manifest, folder / COMPILE_JSON, "compile")
+    manifest = read_json(Manifest, folder / COMPILE_JSON, "compile")
     for name, entry in manifest.files.items():
         path = folder / name
         if Path(name).name != name:
@@ -424,7 +455,7 @@ def read_build_result(path: Path) -> BuildResult:
 
     :raises InputError: when it is missing, malformed or of another schema
     """
-    return _read(BuildResult, path / AMI_JSON if path.is_dir() else path, "build")
+    return read_json(BuildResult, path / AMI_JSON if path.is_dir() else path, "build")
 
 
 def describe_file(path: Path) -> FileEntry:

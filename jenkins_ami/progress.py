@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 QUIET, NORMAL, VERBOSE = -1, 0, 1
 HEARTBEAT = 30.0
-"""Seconds between two "still …" lines of one waiting step in a plain log."""
+"""Seconds between two "still …" lines of one waiting step in a plain log, at first."""
+SLOWEST = 300.0
+"""The same in the end: a step that takes hours is to say so, and not to fill the log."""
 
 
 def duration(seconds: float) -> str:
@@ -138,7 +140,7 @@ class Progress:
 
 
 class PlainProgress(Progress):
-    """Lines with times for a log: a step's beginning, a sign of life every ``HEARTBEAT`` seconds, its end."""
+    """Lines with times for a log: a step's beginning, signs of life that get rarer, its end."""
 
     def __init__(self, stream: IO[str], verbosity: int = NORMAL) -> None:
         super().__init__(verbosity)
@@ -166,7 +168,8 @@ class PlainProgress(Progress):
     def _still(self, step: Step, text: str) -> None:
         now = time.monotonic()
         with self._lock:
-            if step in self._last and now - self._last[step] >= HEARTBEAT:
+            pause = min(SLOWEST, max(HEARTBEAT, step.seconds / 5))
+            if step in self._last and now - self._last[step] >= pause:
                 self._last[step] = now
                 self._write(f"{step.title}: still {text} after {duration(step.seconds)}", step.depth)
 

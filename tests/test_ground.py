@@ -86,6 +86,19 @@ def test_a_waiting_step_gives_a_sign_of_life(monkeypatch):
     assert "wait: still pending after 0.0 s" in stream.getvalue()
 
 
+def test_a_log_of_an_hours_wait_has_a_line_soon_and_few_in_all(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    with progress.PlainProgress(stream).step("wait") as step:
+        while now < 3600:
+            now += 5
+            step.status("pending")
+    lines = [line.partition(" after ")[2] for line in stream.getvalue().splitlines() if "still" in line]
+    assert lines[:3] == ["30 s", "1 min 00 s", "1 min 30 s"]
+    assert len(lines) <= 30
+
+
 def test_quiet_shows_warnings_only_and_verbose_shows_details():
     for verbosity, shown in ((progress.QUIET, ["careful"]), (progress.VERBOSE, ["only with -v", "careful"])):
         stream = io.StringIO()
