@@ -1,4 +1,4 @@
-"""Reading from the REST API of one server: Gerrit, GitHub, GitLab.
+"""The REST API of one server: Gerrit, GitHub, GitLab.
 
 One client for one server: connections are kept, every wait has an end, answers have a greatest size, and each failure
 is one line that says what was asked of whom and what to do. No secret is ever in it. Paging, and what the JSON means,
@@ -40,7 +40,11 @@ class TooLarge(ServerError):
 
 
 class _NoAnswer(ServerError):
-    """Worth another try."""
+    """Worth another try, where asking twice does no harm."""
+
+
+class _NotSent(_NoAnswer):
+    """There was no connection, so the server has not seen the request."""
 
 
 @dataclass(frozen=True)
@@ -161,14 +165,14 @@ class Web:
             except _NoAnswer:
                 if last:
                     raise
-                self._pause(_BACKOFF * 2**attempt)
+                self.pause(_BACKOFF * 2**attempt)
                 continue
             if status in _AGAIN and not last:
                 delay = _seconds(headers.get("Retry-After", ""))
                 if delay is None:
                     delay = _BACKOFF * 2**attempt
                 if delay <= PATIENCE and not _used_up(status, headers):
-                    self._pause(delay)
+                    self.pause(delay)
                     continue
             break
         if status == 404 and missing_ok:
@@ -177,6 +181,42 @@ class Web:
             raise self._refusal(path, status, headers, data)
         return Response(self.what, _shown(self.url + path), headers, data)
 
+    def post(self, path: str, body: object, *, limit: int = LARGEST) -> Response:
+        """``POST url/path`` with JSON.
+
+        It is sent once. It is sent again only when it cannot have been carried out: there was no connection, or the
+        server put it off (429 or 503 with ``Retry-After``). Redirects are not followed.
+
+        :param path: encoded, with a ``/`` at its beginning
+        :param limit: bytes of the answer
+        :raises TooLarge: the answer is larger than ``limit``
+        :raises ServerError: in one line, why there is no answer to use
+        """
+        data = json.dumps(body).encode()
+        for attempt in range(self._retries + 1):
+            last = attempt == self._retries
+            try:
+                status, headers, answer = self._ask("POST", self.url + path, (), limit, data=data)
+            except _NotSent:
+                if last:
+                    raise
+                self.pause(_BACKOFF * 2**attempt)
+                continue
+            except _NoAnswer as error:
+                hint = "It may have arrived all the same: look there before it is sent again"
+                raise ServerError(error.what, where=error.where, hint=hint) from None
+            delay = _seconds(headers.get("Retry-After", "")) if status in (429, 503) else None
+            if delay is None or delay > PATIENCE or last or _used_up(status, headers):
+                break
+            self.pause(delay)
+        if status >= 300:
+            raise self._refusal(path, status, headers, answer)
+        return Response(self.what, _shown(self.url + path), headers, answer)
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until :meth:`stop`."""
+        self._stopped.wait(seconds)
+
     def stop(self) -> None:
         """Ask for nothing more: waits end at once, and later requests fail. For an interrupt."""
         self._stopped.set()
@@ -184,22 +224,19 @@ class Web:
     def close(self) -> None:
         self._session.close()
 
-    def _pause(self, seconds: float) -> None:
-        self._stopped.wait(seconds)
-
     def _ask(
-        self, method: str, url: str, params: Params, limit: int, hops: int = 0
+        self, method: str, url: str, params: Params, limit: int, hops: int = 0, data: bytes | None = None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """One request, and those to where it is redirected on the same host."""
+        """One request, and without ``data`` those to where it is redirected on the same host."""
         if self._stopped.is_set():
             raise ServerError(f"{self.what} was not asked: the run was stopped", where=_shown(self.url))
         with self._lock:
             self.requests += 1
-        status, headers, data = self._exchange(method, url, params, limit)
+        status, headers, answer = self._exchange(method, url, params, limit, data)
         if status not in (301, 302, 303, 307, 308) or not headers.get("Location"):
-            return status, headers, data
+            return status, headers, answer
         target = joined(url, headers["Location"])
-        if not _same_server(url, target) or hops >= _REDIRECTS:
+        if data is not None or not _same_server(url, target) or hops >= _REDIRECTS:
             raise ServerError(
                 f"{self.what} sends us to another place{target and f', {_shown(target)}'}",
                 where=_shown(url),
@@ -208,7 +245,9 @@ class Web:
             )
         return self._ask(method, target, (), limit, hops + 1)
 
-    def _exchange(self, method: str, url: str, params: Params, limit: int) -> tuple[int, Mapping[str, str], bytes]:
+    def _exchange(
+        self, method: str, url: str, params: Params, limit: int, body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
         import requests
 
         deadline = time.monotonic() + LONGEST
@@ -217,6 +256,8 @@ class Web:
                 method,
                 url,
                 params=params if isinstance(params, Mapping) else list(params),
+                data=body,
+                headers={"Content-Type": "application/json; charset=utf-8"} if body is not None else None,
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
@@ -240,13 +281,13 @@ class Web:
                 hint="Name a file with the certificates of its authority in REQUESTS_CA_BUNDLE",
             ) from None
         except requests.exceptions.ProxyError as error:
-            raise _NoAnswer(
+            raise _no_answer(error)(
                 f"the proxy to {self.what} cannot be used: {_reason(error)}",
                 where=_shown(self.url),
                 hint="Correct HTTPS_PROXY, or name the host in NO_PROXY",
             ) from None
         except (requests.RequestException, OSError) as error:
-            raise _NoAnswer(
+            raise _no_answer(error)(
                 f"{self.what} cannot be reached: {_reason(error)}",
                 where=_shown(self.url),
                 hint="Check the URL and the network",
@@ -366,6 +407,26 @@ def _said(headers: Mapping[str, str], data: bytes) -> str:
     return f": {words[:200]}" if words else ""
 
 
+def _no_answer(error: BaseException) -> type[_NoAnswer]:
+    """What kind of failure it is: whether the request can have reached the server."""
+    import urllib3
+
+    unsent = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    return _NotSent if any(isinstance(one, unsent) for one in _chain(error)) else _NoAnswer
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and those that it comes from."""
+    chain: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo and len(chain) < 20:
+        one = todo.pop()
+        if isinstance(one, BaseException) and one not in chain:
+            chain.append(one)
+            todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return chain
+
+
 def _reason(error: BaseException) -> str:
     """The innermost reason, in words that hold no URL: ``connection refused``."""
     import socket
@@ -374,13 +435,7 @@ def _reason(error: BaseException) -> str:
     import requests
     import urllib3
 
-    chain: list[BaseException] = []
-    todo: list[object] = [error]
-    while todo and len(chain) < 20:
-        one = todo.pop()
-        if isinstance(one, BaseException) and one not in chain:
-            chain.append(one)
-            todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    chain = _chain(error)
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):
             return one.verify_message

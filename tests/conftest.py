@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from jenkins_ami.cli import main
 from jenkins_ami.paths import cache_dir
 from tests.cloud_init_package import cloud_init_package
 from tests.compile.reading import Judge
+from tests.gerrit_server import Gerrit, running_gerrit
 from tests.jenkins.live import describe
 
 # A run that was started in the background (`&`, nohup, some CI) ignores these signals, and so would all that it starts.
@@ -83,6 +84,13 @@ def cloud_init() -> Path:
 def judge(cloud_init: Path, tmp_path_factory: pytest.TempPathFactory) -> Judge:
     """cloud-init's own reading of user-data, in this process."""
     return Judge(cloud_init, tmp_path_factory.mktemp("judge"))
+
+
+@pytest.fixture(scope="session")
+def gerrit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gerrit]:
+    """The Gerrit of this session. Tests that use it are of the group ``gerrit``, so that one worker starts it."""
+    with running_gerrit(tmp_path_factory.mktemp("gerrit")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

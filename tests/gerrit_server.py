@@ -1,6 +1,6 @@
 """A real Gerrit on loopback, with accounts, projects, commits and permissions: what tests need of one, no more.
 
-``tools/gerrit.sh`` brings its jars; Bouncy Castle comes from Debian. One is started for a session (about 15 s): put its
+``tools/jars.sh`` brings its jars; Bouncy Castle comes from Debian. One is started for a session (about 15 s): put its
 tests into one group, ``@pytest.mark.xdist_group("gerrit")``, and give each test projects of its own.
 """
 
@@ -12,7 +12,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ ADMIN, PASSWORD = "admin", "secret"
 REGISTERED = "global:Registered-Users"
 ANONYMOUS = "global:Anonymous-Users"
 
-_TOOL = Path(__file__).parent.parent / "tools" / "gerrit.sh"
+_TOOL = Path(__file__).parent.parent / "tools" / "jars.sh"
 _DEBIAN = [Path("/usr/share/java") / f"{name}.jar" for name in ("bcprov", "bcpg", "bcpkix", "bcutil")]
 _JAVA = [
     "java",
@@ -85,12 +85,22 @@ class Gerrit:
         rule = {"rules": {group: {"action": action}}, "exclusive": action == "DENY"}
         self.api("POST", f"/projects/{quoted(project)}/access", {"add": {ref: {"permissions": {permission: rule}}}})
 
+    def create_label(self, project: str, name: str, *, low: int = -1, high: int = 1) -> None:
+        """A label for votes from ``low`` to ``high``, which nobody may give yet. New projects have ``Code-Review``."""
+        values = {f"{value:+d}" if value else " 0": f"value {value}" for value in range(low, high + 1)}
+        self.api("PUT", f"/projects/{quoted(project)}/labels/{quoted(name)}", {"values": values})
+
+    def permit_label(self, project: str, name: str, low: int, high: int, *, group: str = REGISTERED) -> None:
+        rule = {"label": name, "rules": {group: {"action": "ALLOW", "min": low, "max": high}}}
+        add = {"add": {"refs/heads/*": {"permissions": {f"label-{name}": rule}}}}
+        self.api("POST", f"/projects/{quoted(project)}/access", add)
+
     def push(
         self,
         project: str,
         files: Mapping[str, str | bytes | None],
         *,
-        ref: str = "refs/heads/master",
+        ref: str | Sequence[str] = "refs/heads/master",
         base: str = "refs/heads/master",
         message: str = "Change",
         links: Mapping[str, str] | None = None,
@@ -101,7 +111,8 @@ class Gerrit:
 
         :param files: contents by path; ``None`` removes one
         :param links: symbolic links by path
-        :param ref: ``refs/for/master`` makes a change (the message then needs a ``Change-Id:``)
+        :param ref: ``refs/for/master`` makes a change (the message then needs a ``Change-Id:``); several get the same
+            commit one after the other
         """
         work = self.folder / "work" / f"{time.monotonic_ns()}"
         url = f"{self.url}/a/{quote(project)}"
@@ -134,7 +145,8 @@ class Gerrit:
             (work / path).symlink_to(where)
         git("add", "-A")
         git("commit", "-q", "--allow-empty", "-m", message)
-        git("push", "-q", url, f"HEAD:{ref}")
+        for where in [ref] if isinstance(ref, str) else ref:
+            git("push", "-q", url, f"HEAD:{where}")
         return git("rev-parse", "HEAD")
 
 
@@ -154,9 +166,12 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running_gerrit(folder: Path) -> Iterator[Gerrit]:
-    """Make a site in ``folder`` and run it until the block ends."""
-    jars = Path(subprocess.run([_TOOL], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+def running_gerrit(folder: Path, **config: str) -> Iterator[Gerrit]:
+    """Make a site in ``folder`` and run it until the block ends.
+
+    :param config: more of ``gerrit.config``, with ``__`` for the dot
+    """
+    jars = Path(subprocess.run([_TOOL, "gerrit"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
     site = folder / "site"
     log_config = folder / "log4j.properties"
     log_config.write_text(_LOG4J)
@@ -170,6 +185,7 @@ def running_gerrit(folder: Path) -> Iterator[Gerrit]:
         "httpd.listenUrl": f"{server.url}/",
         "sshd.listenAddress": f"127.0.0.1:{server.ssh_port}",
         "sendemail.enable": "false",
+        **{key.replace("__", "."): value for key, value in config.items()},
     }.items():
         run(["git", "config", "-f", site / "etc" / "gerrit.config", key, value])
     log = folder / "gerrit.log"

@@ -279,6 +279,76 @@ def test_a_user_in_the_url_is_not_told() -> None:
         assert refused(Web(url, "Gerrit")).count("me") == refused(Web(server.url, "Gerrit")).count("me")
 
 
+def test_a_post_carries_json_and_credentials() -> None:
+    with Server(Script(Answer(201, ")]}'\n{}"))) as server:
+        answer = Web(server.url, "Gerrit", credentials=Credentials("jö", "pä")).post("/x%2Fy", {"ä": [1]})
+    (request,) = server.requests
+    assert answer.json(b")]}'\n") == {}
+    assert (request.method, request.path, json.loads(request.body)) == ("POST", "/x%2Fy", {"ä": [1]})
+    assert request.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert request.headers["Authorization"] == "Basic asO2OnDDpA=="
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(drop=True),
+        Answer(body="x" * 100, short=50),
+        Answer(500),
+        Answer(502, headers={"Retry-After": "0"}),
+        Answer(503),
+        Answer(504, headers={"Retry-After": "0"}),
+    ],
+    ids=["dropped", "broken off", "500", "502", "503", "504"],
+)
+def test_a_post_that_may_have_arrived_is_not_repeated(answer: Answer) -> None:
+    with Server(Script(answer, Answer(body="{}"))) as server:
+        with pytest.raises(ServerError) as caught:
+            Web(server.url, "Gerrit").post("/x", {})
+        assert len(server.requests) == 1
+    if answer.status == 200:
+        assert caught.value.line().endswith("It may have arrived all the same: look there before it is sent again.")
+
+
+def test_a_post_that_takes_too_long_is_not_repeated() -> None:
+    release = threading.Event()
+
+    def answer(request: Request) -> Answer:
+        release.wait(10)
+        return Answer()
+
+    with Server(answer) as server:
+        with pytest.raises(ServerError, match="Gerrit cannot be reached: it took too long"):
+            Web(server.url, "Gerrit", timeout=(1, 0.2)).post("/x", {})
+        release.set()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_post_that_is_put_off_is_sent_again(status: int) -> None:
+    with Server(Script(Answer(status, headers={"Retry-After": "0"}), Answer(body="1"))) as server:
+        assert Web(server.url, "Gerrit").post("/x", {}).json() == 1
+    assert len(server.requests) == 2
+
+
+def test_a_post_without_a_connection_is_tried_again() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        web = Web(f"http://127.0.0.1:{taken.getsockname()[1]}", "Gerrit", retries=2)
+        with pytest.raises(ServerError) as caught:
+            web.post("/x", {})
+    assert caught.value.line().startswith("Gerrit cannot be reached: connection refused (")
+    assert web.requests == 3
+
+
+def test_a_post_is_not_redirected() -> None:
+    with Server(Script(Answer(307, headers={"Location": "/other"}))) as server:
+        with pytest.raises(ServerError) as caught:
+            Web(server.url, "Gerrit").post("/x", {"a": 1})
+        assert server.paths == ["/x"]
+    assert caught.value.line().startswith(f"Gerrit sends us to another place, {server.url}/other ({server.url}/x).")
+
+
 def test_what_is_stopped_asks_for_nothing_more() -> None:
     with Server(Script(Answer(503, headers={"Retry-After": "50"}))) as server:
         web = Web(server.url, "Gerrit")

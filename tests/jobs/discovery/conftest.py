@@ -1,9 +1,9 @@
-"""Fixtures of discovery's tests: Git repositories, a real Gerrit, and ``discover`` itself."""
+"""Fixtures of discovery's tests: Git repositories, and ``discover`` itself."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,8 @@ from jenkins_ami.jobs.discovery import discover
 from jenkins_ami.jobs.model import Discovery, Provider
 from jenkins_ami.process import run
 from jenkins_ami.progress import Progress
-from tests.gerrit_server import Gerrit, running_gerrit
 
 RECIPE = "NAME=base\nVERSION=1.0\nBASE=scratch\n"
-
-
-@pytest.fixture(scope="session")
-def gerrit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gerrit]:
-    """The Gerrit of this session. Tests that use it are of the group ``gerrit``, so that one worker starts it."""
-    with running_gerrit(tmp_path_factory.mktemp("gerrit")) as server:
-        yield server
 
 
 class Heard(Progress):
