@@ -67,7 +67,7 @@ def _changed(tree: Path | None, base: Path, progress: Progress) -> set[str] | No
     if tree is None:
         return None
     try:
-        git = ["git", "-C", str(tree)]
+        git = ["git", "-c", "log.showSignature=false", "-C", str(tree)]
         if run_command([*git, "log", "-1", "--format=%D", "HEAD"]).stdout.split(", ")[0] == "grafted":
             progress.warn("this clone is too shallow to tell what the commit changes: all is said of the patch set")
             return set()
