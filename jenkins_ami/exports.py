@@ -1,6 +1,6 @@
-"""A build's result for other tools: its JSON Schema, Packer's manifest, variables for Terraform.
+"""A build's result for other tools: its JSON Schema, Packer's manifest, variables for Terraform, JUnit's XML.
 
-All of it follows from :mod:`.artifacts`: the schema from its types and what their docstrings say.
+The schema follows from the types of :mod:`.artifacts` and what their docstrings say.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import re
 import types
 import typing
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from .artifacts import AMI_JSON, COMPILE_JSON, SCHEMA, BuildResult, Manifest, write_file
-from .errors import InputError, Location
+from .errors import InputError, Location, one_line, visible
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
@@ -204,3 +207,57 @@ def read_packer_manifest(path: Path) -> Json | None:
     if not isinstance(builds, list) or not all(isinstance(each, dict) for each in builds):
         raise InputError("this is no manifest of Packer's: it has no list 'builds'", where=path, hint=hint)
     return typing.cast(Json, found)
+
+
+# JUnit
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test case.
+
+    :ivar group: what Jenkins shows as its class
+    :ivar seconds: that it took
+    :ivar failure: why it failed, in one line; empty when it did not
+    :ivar detail: more about that
+    :ivar skipped: why it did not run; empty when it did
+    :ivar output: what it printed
+    """
+
+    group: str
+    name: str
+    seconds: float = 0.0
+    failure: str = ""
+    detail: str = ""
+    skipped: str = ""
+    output: str = ""
+
+
+def junit(suite: str, cases: Sequence[Case]) -> str:
+    """Test cases as the XML that Jenkins' step ``junit`` reads, its classes in a package of the suite's name."""
+    counts = {
+        "tests": str(len(cases)),
+        "failures": str(sum(bool(case.failure) for case in cases)),
+        "errors": "0",
+        "skipped": str(sum(bool(case.skipped) for case in cases)),
+        "time": f"{sum(case.seconds for case in cases):.3f}",
+    }
+    root = ElementTree.Element("testsuites", counts)
+    holder = ElementTree.SubElement(root, "testsuite", {"name": one_line(suite), **counts})
+    for case in cases:
+        names = {"classname": one_line(f"{suite}.{case.group}"), "name": one_line(case.name)}
+        element = ElementTree.SubElement(holder, "testcase", {**names, "time": f"{case.seconds:.3f}"})
+        if case.failure:
+            failed = ElementTree.SubElement(element, "failure", {"message": one_line(case.failure)})
+            failed.text = _xml_text(case.detail or case.failure)
+        if case.skipped:
+            ElementTree.SubElement(element, "skipped", {"message": one_line(case.skipped)})
+        if case.output:
+            ElementTree.SubElement(element, "system-out").text = _xml_text(case.output)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _xml_text(text: str) -> str:
+    """Text with escapes for the characters that XML 1.0 cannot carry."""
+    return "\n".join(visible(line.rstrip("\r")) for line in text.split("\n"))

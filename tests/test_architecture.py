@@ -22,6 +22,7 @@ GROUND = {
     "credentials",
     "exports",
     "forms",
+    "verification",
 }
 MAY_IMPORT = {
     "errors": set(),
@@ -37,6 +38,7 @@ MAY_IMPORT = {
     "credentials": {"errors"},
     "exports": {"errors", "artifacts"},
     "forms": {"errors", "artifacts", "yamlfile"},
+    "verification": {"errors", "artifacts"},
     "verdict": {"artifacts"},
     "source": GROUND,
     "cloud": GROUND,
@@ -46,6 +48,9 @@ MAY_IMPORT = {
     "scratch": GROUND,
     "localcloud": GROUND | {"verdict"},
     "jobs": GROUND | {"source"},
+    "verify": GROUND | {"source", "compile"},
+    "gerrit": GROUND,
+    "report": GROUND | {"cloud", "verdict"},
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 ONLY_IN = {"boto3": {"cloud"}, "botocore": {"cloud"}, "moto": {"localcloud"}, "subprocess": {"process"}}

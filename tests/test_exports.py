@@ -1,4 +1,4 @@
-"""What other tools read of a build: the JSON Schema of its result, Packer's manifest, Terraform's variables."""
+"""What other tools read of a build: JSON Schema, Packer's manifest, Terraform's variables, JUnit's XML."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import json
 import uuid
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
@@ -214,3 +215,33 @@ def test_terraform_gets_the_image_by_region(tmp_path):
 def test_nothing_is_written_that_is_not_asked_for(tmp_path):
     exports.write(RESULT)
     assert list(Path(tmp_path).iterdir()) == []
+
+
+# JUnit
+
+
+HOSTILE = "<b onclick='x'>&amp;]]>\x00\x1b[31mred\x0b\ud800\ufffe\u202e\"\r\n--> 'end'"
+
+
+def test_what_xml_cannot_carry_is_visible_in_junits():
+    case = exports.Case(HOSTILE, HOSTILE, 1.5, failure=HOSTILE, detail=HOSTILE, output=HOSTILE)
+    root = ElementTree.fromstring(exports.junit(HOSTILE, [case]).encode())
+    assert [element.tag for element in root.iter()] == ["testsuites", "testsuite", "testcase", "failure", "system-out"]
+    line = "<b onclick='x'>&amp;]]>\\x00\\x1b[31mred\\x0b\\ud800\\ufffe\\u202e\""
+    found = root.find(".//testcase")
+    assert found.attrib == {
+        "classname": f"{line} --> 'end'.{line} --> 'end'",
+        "name": f"{line} --> 'end'",
+        "time": "1.500",
+    }
+    assert found.find("failure").get("message") == f"{line} --> 'end'"
+    assert found.find("failure").text == found.find("system-out").text == f"{line}\n--> 'end'"
+
+
+def test_junits_counts_are_those_of_the_cases():
+    cases = [exports.Case("a", "1", 1.0), exports.Case("a", "2", 0.25, "no"), exports.Case("a", "3", skipped="why")]
+    root = ElementTree.fromstring(exports.junit("web", cases).encode())
+    counts = {"tests": "3", "failures": "1", "errors": "0", "skipped": "1", "time": "1.250"}
+    assert root.attrib == counts
+    assert root.find("testsuite").attrib == {"name": "web", **counts}
+    assert [case.get("classname") for case in root.iter("testcase")] == ["web.a"] * 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from ..cloud.session import Cloud
 from ..errors import CloudError
 from ..progress import Progress
@@ -12,8 +10,6 @@ from ..verdict import markers
 GAP = b"\n[jenkins-ami: what the console said here was lost between two reads]\n"
 _OVERLAP = 2048
 """Bytes at the end of what was seen that identify the place in a later window."""
-_SECRET = re.compile(r"(https?://[^\s?\"']*\?)[^\s\"']*|(X-Amz-(?:Credential|Security-Token|Signature)=)[^&\s\"']*")
-"""The query of a URL, and what is left of one where the console's window begins in it."""
 
 
 def merge(seen: bytes, window: bytes) -> bytes:
@@ -30,7 +26,7 @@ def merge(seen: bytes, window: bytes) -> bytes:
 
 def readable(console: bytes) -> list[str]:
     """Lines for people: no control characters, and nothing that signs a request."""
-    return [_SECRET.sub(r"\1\2***", line) for line in markers.console_lines(console)]
+    return [markers.masked(line) for line in markers.console_lines(console)]
 
 
 class Console:

@@ -175,8 +175,10 @@ class Preparation:
     def step(self, key: str, title: str, total: int | None = None) -> Iterator[Step]:
         """A step, whose seconds count for ``key`` in the result."""
         with self.progress.step(title, total) as step:
-            yield step
-        self.timings[key] = round(self.timings.get(key, 0.0) + step.seconds, 3)
+            try:
+                yield step
+            finally:
+                self.timings[key] = round(self.timings.get(key, 0.0) + step.seconds, 3)
 
 
 def dry_run(

@@ -20,10 +20,12 @@ from ..artifacts import (
     AMI_ENV,
     AMI_JSON,
     CONSOLE_LOG,
+    FAILURE_JSON,
     LEDGER,
     TEST_CONSOLE_LOG,
     BuildResult,
     CompiledAmi,
+    Failure,
     ImageRecord,
     Manifest,
     TestRecord,
@@ -38,12 +40,14 @@ from ..cloud.environments import LOCAL, Environment
 from ..cloud.ledger import IMAGE, INSTANCE, KINDS, OBJECT, SNAPSHOT, SPOT, Ledger, Scope
 from ..cloud.session import Cloud
 from ..cloud.waiting import CLOCK, Clock, insist
-from ..errors import AmiError, CloudError, HostError, InputError, InstanceTimeout
+from ..errors import AmiError, CloudError, HostError, InputError, InstanceTimeout, Interrupted
 from ..progress import Progress, duration, size
 from ..verdict import markers
 from . import first_boot, request, resume, reuse
 from .attempts import Attempts, Ended, Errand
 from .base import Base, Reference
+from .console import readable
+from .first_boot import FirstBoot
 from .image import ImageMaker, Made
 from .judge import Decision, Observation, failure, judge
 from .launch import Launched
@@ -68,14 +72,18 @@ def build(
     *,
     go_on: bool = False,
     change: Callable[[Manifest], Manifest] = lambda manifest: manifest,
+    seen: FirstBoot | None = None,
     clock: Clock = CLOCK,
 ) -> BuildResult:
     """Build an image from a compiled AMI and write ``ami.json``, ``ami.env``, ``console.log`` and ``ledger.jsonl``.
+
+    A build that fails writes ``failure.json`` instead of the first two.
 
     :param compiled: the folder that compile wrote
     :param output: where the files go; may be the same folder
     :param go_on: with what an earlier build in this folder left, instead of ending that first
     :param change: what is to be different from the manifest
+    :param seen: gets what happens on the image's first boot
     :raises InputError: the compiled AMI or its base is not usable
     :raises StorageError: no storage for the overlay, or a size is out of range
     :raises InstanceTimeout: and :class:`ImageTimeout`, when a deadline has passed
@@ -90,9 +98,13 @@ def build(
         raise HostError(f"the output folder cannot be made: {error.strerror}", where=output) from error
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(output / LEDGER))
-        work = _Build(ami, environment, output, ledger, progress, options, clock, stack)
+        work = _Build(ami, environment, output, ledger, progress, options, clock, stack, seen or FirstBoot())
+        (output / FAILURE_JSON).unlink(missing_ok=True)
         try:
             return work.run(go_on=go_on)
+        except (AmiError, Interrupted) as error:
+            work.tell(error)
+            raise
         finally:
             work.close()
 
@@ -108,12 +120,14 @@ class _Build(Preparation):
         options: Options,
         clock: Clock,
         stack: ExitStack,
+        seen: FirstBoot,
     ) -> None:
         super().__init__(ami, environment, progress, options, clock, stack)
         self.output = output
         self.ledger = ledger
         self.identity = uuid.uuid4().hex
         self.consoles: dict[str, Attempts] = {}
+        self.seen = seen
 
     def run(self, *, go_on: bool) -> BuildResult:
         found = resume.recorded(self.ledger) if go_on else None
@@ -147,6 +161,28 @@ class _Build(Preparation):
             options=asdict(self.options),
         )
         return self._build(plan, None)
+
+    def tell(self, error: AmiError | Interrupted) -> None:
+        """Write down why the build failed."""
+        line = error.line() if isinstance(error, AmiError) else f"interrupted by {error}."
+        detail = "\n".join(error.detail) if isinstance(error, AmiError) else ""
+        tested = first_boot.records(self.seen.outcomes)
+        failure = Failure(
+            line=line,
+            exit_code=error.exit_code,
+            detail=tuple(readable(detail.encode("utf-8", "backslashreplace"))) if detail else (),
+            image_name=self.seen.image,
+            tested=tested,
+            outputs={
+                one.test.name: "\n".join(readable(one.output.encode("utf-8", "backslashreplace")))
+                for one in self.seen.outcomes
+            },
+            timings=self.timings,
+        )
+        try:
+            write_file(self.output / FAILURE_JSON, to_json(failure))
+        except HostError as another:
+            self.progress.warn(another.line())
 
     def close(self) -> None:
         """Save the consoles and end all that this build still has open. Raises nothing but an interrupt."""
@@ -268,7 +304,7 @@ class _Build(Preparation):
     def _test(self, plan: Plan, made: Made) -> tuple[TestRecord, ...]:
         test_plan = first_boot.plan_of(self.cloud, plan, made)
         attempts = self.consoles[TEST_CONSOLE_LOG] = self._attempts(test_plan)
-        tested = first_boot.first_boot(attempts, test_plan, made)
+        tested = first_boot.first_boot(attempts, test_plan, made, self.seen)
         with self.step("test", "Terminate the test instance") as step:
             self._end_or_raise((SPOT, INSTANCE))
             passed = "1 test passed" if len(tested) == 1 else f"{len(tested)} tests passed"

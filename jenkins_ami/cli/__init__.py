@@ -36,12 +36,16 @@ COMMANDS = {
     "local-cloud": ("local_cloud", "an EC2 and S3 endpoint on loopback, with real machines behind it"),
     "explain": ("explain", "say which file and line gave each value of the cloud-config"),
     "diff": ("diff", "show what changed between two compiled AMIs"),
+    "verify": ("verify", "verify a commit: check, compile, compare and boot the AMI sources that it touches"),
     "schema": ("schema", "print the JSON Schema of ami.yaml, compile.json or ami.json"),
     "cleanup": ("cleanup", "end what a killed build left in the cloud"),
     "gc": ("gc", "sweep what builds left in the cloud and what has outlived its expiry"),
     "images": ("images", "the account's own images: list, prune, show, tree ..."),
     "iam-policy": ("iam_policy", "print the least rights that a build needs, for the options in use"),
     "jobs": ("jobs", "the Jenkins jobs of all AMI sources: plan, apply, render ..."),
+    "gerrit": ("gerrit", "reviews in Gerrit: what 'verify' found, on the change"),
+    "report": ("report", "write a page about a build or a verification"),
+    "step": ("step", "run the command that $JENKINS_AMI_STEP describes, for a step of a Jenkins pipeline"),
 }
 """Each command: its module in this package and its line of help."""
 
@@ -70,6 +74,13 @@ class Result:
     errors: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Instead:
+    """What a command returns when another command line is meant: that one runs, and its exit code counts."""
+
+    words: Sequence[str]
+
+
 class _Chosen(NamedTuple):
     """A command, and what it is to parse with its parser."""
 
@@ -83,6 +94,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"See '{self.prog} --help'")
+
+    @property
+    def arguments(self) -> Sequence[argparse.Action]:
+        """What it takes, in the order in which it was added: options, and positionals."""
+        return self._actions
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +119,7 @@ def _chooser(prog: str, description: str, commands: Mapping[str, tuple[str, str]
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", metavar="COMMAND", nargs="?")
-    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER)
+    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER)  # only for the usage
     return parser
 
 
@@ -121,27 +137,58 @@ def _unknown(name: str, prog: str, commands: Iterable[str]) -> UsageError:
     return UsageError(f"there is no command '{name}'", hint=hint)
 
 
+def parser_of(command: str) -> Parser:
+    """The parser of one command (``build``, ``jobs plan``), with all that the command takes.
+
+    :raises UsageError: there is no such command, or it is a group
+    """
+    words = command.split()
+    if not words or words[0] not in COMMANDS:
+        raise _unknown(command, "jenkins-ami", COMMANDS)
+    actions = getattr(_module(__name__, COMMANDS[words[0]]), "ACTIONS", None)
+    if actions and (len(words) == 1 or words[1] not in actions):
+        raise _unknown(command, f"jenkins-ami {words[0]}", [f"{words[0]} {action}" for action in actions])
+    chosen = _choose(_top(), words, __name__, COMMANDS)
+    if chosen.arguments:
+        raise _unknown(command, "jenkins-ami", [" ".join(words[: -len(chosen.arguments)])])
+    return chosen.parser
+
+
+def commands() -> Iterator[str]:
+    """Every command, those of groups by both of their words."""
+    for name, entry in COMMANDS.items():
+        actions = getattr(_module(__name__, entry), "ACTIONS", None)
+        yield from (f"{name} {action}" for action in actions) if actions else (name,)
+
+
+def _module(package: str, entry: tuple[str, str]) -> Any:
+    return importlib.import_module(f"{package}.{entry[0]}")
+
+
 def _choose(parser: Parser, words: Sequence[str], package: str, commands: Mapping[str, tuple[str, str]]) -> _Chosen:
-    """The module of the command that ``words`` begin with; of a group's, when it is a group.
+    """The command that ``words`` begin with, its own parser, and the words for that; of a group's, when it is a group.
 
     :raises UsageError: there is no such command
     :raises SystemExit: help was shown instead
     """
-    head = parser.parse_args(words)
+    # argparse would take a "--" behind the command for itself.
+    end = next((index for index, word in enumerate(words, 1) if not word.startswith("-")), len(words))
+    head, arguments = parser.parse_args(words[:end]), words[end:]
     if head.command is None:
         parser.print_help()
         raise SystemExit(0 if not words else UsageError.exit_code)
     if head.command not in commands:
         raise _unknown(head.command, parser.prog, commands)
-    name, text = commands[head.command]
-    module = importlib.import_module(f"{package}.{name}")
+    module = _module(package, commands[head.command])
     prog = f"{parser.prog} {head.command}"
-    description = module.__doc__ or text
+    description = module.__doc__ or commands[head.command][1]
     if actions := getattr(module, "ACTIONS", None):
         chooser = _chooser(prog, description, actions, "All take --json, -v and -q.\n\n")
-        return _choose(chooser, head.arguments, module.__name__, actions)
+        return _choose(chooser, arguments, module.__name__, actions)
     chosen = Parser(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    return _Chosen(module, chosen, head.arguments)
+    module.configure(chosen)
+    _common(chosen)
+    return _Chosen(module, chosen, arguments)
 
 
 @contextlib.contextmanager
@@ -170,18 +217,18 @@ def _signals() -> Iterator[None]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. Never raises, save for bugs."""
     words = list(sys.argv[1:] if argv is None else argv)
-    as_json = "--json" in words
+    as_json = "--json" in words[: words.index("--") if "--" in words else None]
     progress: Progress | None = None
     with _signals():
         try:
             module, parser, arguments = _choose(_top(), words, __name__, COMMANDS)
-            module.configure(parser)
-            _common(parser)
             args = parser.parse_args(arguments)
             verbosity = VERBOSE if args.verbose else QUIET if args.quiet else NORMAL
             progress = for_stream(verbosity=verbosity, as_json=args.json)
-            result: Result = module.run(args, progress)
+            result: Result | Instead = module.run(args, progress)
             progress.close()
+            if isinstance(result, Instead):
+                return main(result.words)
             _print_result(result, as_json)
             for line in result.errors:
                 print(f"error: {one_line(line)}", file=sys.stderr)
@@ -224,13 +271,13 @@ def _print_error(error: AmiError, as_json: bool) -> None:
         print(json.dumps(error.as_dict(), indent=2, sort_keys=True))
     for line in error.detail:
         print(f"  {visible(line)}", file=sys.stderr)
-    lines = _lines_of(error)
+    lines = lines_of(error)
     for line in lines:
         print(f"error: {line}", file=sys.stderr)
     _report(lines)
 
 
-def _lines_of(error: AmiError) -> list[str]:
+def lines_of(error: AmiError) -> list[str]:
     """One for each thing that is wrong."""
     if isinstance(error, InvalidSource):
         return [finding.line() for finding in error.findings]

@@ -29,5 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, progress: Progress) -> Result:
     environment.check(args)
     output = args.output or Path("out") / args.source.resolve().name
-    compile_source(args.source, output, compile_command.options_of(args), progress)
-    return build_command.build(args, output, output, progress, source=args.source)
+    # compile takes no folder that holds other things
+    with build_command.told(args, args.source, output, progress, unmade=output) as course:
+        compile_source(args.source, output, compile_command.options_of(args), progress)
+        return build_command.build(args, output, output, progress, course, source=args.source)

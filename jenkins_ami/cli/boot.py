@@ -17,18 +17,21 @@ from typing import TYPE_CHECKING
 
 from ..artifacts import USERDATA_LIMIT
 from ..errors import InputError, InstanceFailure, StorageError, UsageError
+from ..exports import Case
 from ..paths import state_dir
 from ..progress import Progress
-from . import Result
+from . import Result, junit
 
 if TYPE_CHECKING:
     from ..artifacts import ImageTest
     from ..localcloud.boot import PlainConsole, Settings, Target
+    from ..verdict.image_tests import TestOutcome
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a disk image, ami-..., or the result of a build")
     parser.add_argument("--test", action="store_true", help="run the image's tests; exit 6 when one fails")
+    junit.add_option(parser)
     parser.add_argument("--source", type=Path, metavar="DIR", help="with --test: the tests of this AMI source")
     parser.add_argument("--firmware", choices=("bios", "uefi"), help="default: what the image says, else bios")
     parser.add_argument("--user-data", type=Path, metavar="FILE", help="user-data for the guest's cloud-init")
@@ -53,6 +56,8 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
 
     if args.source and not args.test:
         raise UsageError("--source needs --test")
+    if args.junit and not args.test:
+        raise UsageError("--junit needs --test")
     if args.user_data and args.test:
         raise UsageError("--user-data and --test exclude one another: the tests are the user-data")
     user_data = _read(args.user_data) if args.user_data else None
@@ -65,7 +70,7 @@ def run(args: argparse.Namespace, progress: Progress) -> Result:
     )
     if args.test:
         tests = _source_tests(args.source) if args.source else target.tests
-        return _test(target, tests, settings, progress)
+        return _test(target, tests, settings, progress, args.junit)
     sink: Callable[[bytes], None]
     if args.json:
         sink = boot.ConsoleLines(lambda line: progress.output("console", line)).feed
@@ -83,13 +88,23 @@ def _stdout(plain: PlainConsole) -> Callable[[bytes], None]:
     return write
 
 
-def _test(target: Target, tests: tuple[ImageTest, ...], settings: Settings, progress: Progress) -> Result:
+def _test(
+    target: Target, tests: tuple[ImageTest, ...], settings: Settings, progress: Progress, file: Path | None
+) -> Result:
     from ..localcloud import boot
 
     if not tests:
         hint = "Name the AMI source whose 'tests:' are meant: --source DIR"
         raise InputError(f"{target.name} comes with no tests", hint=hint)
-    report = boot.run_tests(target, tests, settings, progress)
+    outcomes: list[TestOutcome] = []
+
+    def cases(failure: str, detail: str, seconds: float) -> list[Case]:
+        results = junit.tests_of(outcomes) or [Case("tests", test.name, skipped="it does not boot") for test in tests]
+        return [Case("image", "boot", seconds, failure, detail), *results]
+
+    with junit.written(file, lambda: target.name, cases, progress):
+        report = boot.run_tests(target, tests, settings, progress)
+        outcomes += report.outcomes
     lines: list[str] = []
     for outcome in report.outcomes:
         lines.append(boot.describe(outcome))

@@ -6,7 +6,9 @@ Needs no source. Writes ami.json, ami.env, console.log and ledger.jsonl.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,8 @@ from ..artifacts import AMI_ENV, AMI_JSON, CONSOLE_LOG, LEDGER, BuildResult, rea
 from ..cloud.environments import LOCAL
 from ..errors import UsageError
 from ..progress import Progress
-from . import Result, environment
+from . import Result, environment, junit
+from .junit import Course
 
 if TYPE_CHECKING:
     from ..build.plan import Plan
@@ -39,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What ``build`` and ``bake`` share."""
     parser.add_argument(
-        "--timeout", metavar="S", type=_seconds, help="seconds that the instance has (default: the AMI source's)"
+        "--timeout", metavar="S", type=seconds, help="seconds that the instance has (default: the AMI source's)"
     )
     parser.add_argument(
         "--reuse", action="store_true", help="if there is an image of the same inputs, take that and launch nothing"
@@ -61,36 +64,60 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("files for others")
     files.add_argument("--packer-manifest", metavar="FILE", type=Path, help="add the image to a manifest as Packer's")
     files.add_argument("--tfvars", metavar="FILE", type=Path, help="write the ids as *.auto.tfvars.json for Terraform")
+    junit.add_option(files)
 
 
 def run(args: argparse.Namespace, progress: Progress) -> Result:
     if args.resume:
-        return _resume(args, progress)
+        path = args.resume / LEDGER if args.resume.is_dir() else args.resume
+        with told(args, path.parent, path.parent, progress) as course:
+            return _resume(args, path, progress, course)
     target = args.target or environment.variables().userdata_folder
     if target is None:
         raise UsageError("TARGET is missing", hint="Name the folder that compile wrote, or --resume LEDGER")
     environment.check(args)
-    return build(args, target, args.output or target, progress)
+    output = args.output or target
+    with told(args, target, output, progress) as course:
+        return build(args, target, output, progress, course)
+
+
+@contextlib.contextmanager
+def told(
+    args: argparse.Namespace, named: Path, output: Path, progress: Progress, unmade: Path | None = None
+) -> Iterator[Course]:
+    """A course of the build, which is in the file of ``--junit`` afterwards.
+
+    :param named: a folder whose name stands for the image's as long as that is not known
+    :param unmade: a folder that is not made for the file
+    """
+    course = Course(named.resolve().name, output)
+    path = None if args.dry_run else args.junit
+    with junit.written(path, lambda: course.name, course.cases, progress, unmade=unmade):
+        yield course
 
 
 def build(
-    args: argparse.Namespace, target: Path, output: Path, progress: Progress, source: Path | None = None
+    args: argparse.Namespace,
+    target: Path,
+    output: Path,
+    progress: Progress,
+    course: Course,
+    source: Path | None = None,
 ) -> Result:
     """Build ``target`` in the environment that ``args`` choose."""
     from ..build.prepare import Options
 
     options = Options(args.timeout, args.reuse, args.test, args.require_marker)
-    return _build(args, target, output, options, progress, source=source)
+    return _build(args, target, output, options, progress, course, source=source)
 
 
-def _resume(args: argparse.Namespace, progress: Progress) -> Result:
+def _resume(args: argparse.Namespace, path: Path, progress: Progress, course: Course) -> Result:
     """All that the build was told is in its ledger, but for credentials."""
     from ..build import resume
     from ..build.prepare import Options
 
     if args.target or args.output or args.dry_run:
         raise UsageError("--resume takes no TARGET, no --output and no --dry-run", hint="The ledger says what it was")
-    path = args.resume / LEDGER if args.resume.is_dir() else args.resume
     found = resume.read(path)
     if found is None:
         raise UsageError(
@@ -101,7 +128,7 @@ def _resume(args: argparse.Namespace, progress: Progress) -> Result:
             args.local, args.state = True, args.state or Path(found.scope.state)
         else:
             args.environment = found.scope.environment
-    return _build(args, found.compiled, path.parent, Options(**found.options), progress, go_on=True)
+    return _build(args, found.compiled, path.parent, Options(**found.options), progress, course, go_on=True)
 
 
 def _build(
@@ -110,6 +137,7 @@ def _build(
     output: Path,
     options: Options,
     progress: Progress,
+    course: Course,
     *,
     source: Path | None = None,
     go_on: bool = False,
@@ -123,14 +151,17 @@ def _build(
         exports.read_packer_manifest(args.packer_manifest)  # one that cannot be added to is told before a build
     given = environment.variables()
     manifest = given.over_manifest(read_compiled(target).manifest)
+    course.name, course.tests = manifest.name, manifest.tests if options.test else None
     options = dataclasses.replace(options, timeout=options.timeout or given.timeout)
     with environment.chosen(args, progress, base=manifest.base, source=source or target) as where:
         if args.dry_run:
             plan, checked = dry_run(target, where, progress, options, change=given.over_manifest)
             return _planned(plan, checked)
-        built = build_image(target, where, output, progress, options, go_on=go_on, change=given.over_manifest)
+        change, boot = given.over_manifest, course.boot
+        built = build_image(target, where, output, progress, options, go_on=go_on, change=change, seen=boot)
+        course.built = built
         if args.distribute:
-            built = distribute_result(built, where, output, progress)
+            course.built = built = distribute_result(built, where, output, progress)
     exports.write(built, packer=args.packer_manifest, terraform=args.tfvars)
     given.write_output(built)
     return problems(built, Result(dataclasses.asdict(built), lines(built, output)))
@@ -175,7 +206,7 @@ def lines(built: BuildResult, output: Path) -> list[str]:
     return text
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:

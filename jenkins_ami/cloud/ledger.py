@@ -321,7 +321,7 @@ def _parse(content: bytes, path: Path) -> Book:
     for number, line in enumerate(content.split(b"\n")):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             if line and line[:2] not in (b"{", b'{"'):
                 raise InputError("this is no ledger", where=path) from None
             continue

@@ -25,6 +25,8 @@ _LOG = re.compile(r"JENKINS-AMI-LOG\| ?(.*)")
 _STEP = re.compile(r"JENKINS-AMI-STEP\| ?(.*)")
 WINDOW = 65_536
 """Bytes of console that EC2 keeps (GetConsoleOutput): of a longer one, the steps may be what is lost."""
+_SECRET = re.compile(r"(https?://[^\s?\"']*\?)[^\s\"']*|(X-Amz-(?:Credential|Security-Token|Signature)=)[^&\s\"']*")
+"""The query of a URL, and what is left of one where the console's window begins in it."""
 _FINISHED = re.compile(r"Cloud-init v\. \S+ finished at ")
 """cloud-init's own ``final_message``, which it says unless the user-data has another."""
 _CRASH = re.compile(r"cloud-init\[[0-9]+\]: (\w*(?:Exception|Error): .*)")
@@ -57,6 +59,11 @@ def console_lines(console: bytes) -> list[str]:
     """A serial console's bytes as lines for people: no colours, no carriage returns, no control characters."""
     text = _ANSI.sub("", console.decode("utf-8", "replace")).replace("\r", "")
     return ["".join(c for c in line if c >= " " or c == "\t") for line in text.split("\n")]
+
+
+def masked(line: str) -> str:
+    """A line without what signs a URL."""
+    return _SECRET.sub(r"\1\2***", line)
 
 
 def parse(console: bytes, nonce: str) -> Verdict:
