@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from ..findings import ERROR, WARNING, Finding
-from ..source.jobs import CREDENTIALS, LABELS
+from ..findings import WARNING, Finding
 from ..source.model import Discard, JobSettings
 from . import mark
 from .chain import Chain, chain
@@ -29,24 +27,13 @@ from .model import (
     ItemPath,
     Repository,
 )
-from .names import item_name
+from .places import SEED_JOBS, Places, path_of, review_at
 from .render import Templates
+from .reviews import TRIGGER, Reviewed, is_reviewed, reviewed, way
 
-_FIELDS = {
-    "labels": [f"{name}_label" for name in LABELS],
-    "credentials": [f"{name}_credentials" for name in CREDENTIALS],
-}
-"""Settings in ``ami.yaml`` that are several fields."""
 _MODES = ("apply", "plan")
-_SEED_JOBS = ("seed", "drift")
 _HAVE_BRANCH_SOURCES = ("gerrit", "github", "gitlab")
 """Providers whose changes a multibranch project finds."""
-
-
-def source_path(config: JobsConfig, repository: str, folder: str | None = None) -> ItemPath:
-    """The folder in Jenkins of an AMI source, or of a repository."""
-    names = [*repository.split("/"), *(folder.split("/") if folder else ())]
-    return (*config.folder, *map(item_name, names))
 
 
 def desired(
@@ -60,21 +47,20 @@ def desired(
     """
     templates = templates or Templates([config.templates] if config.templates else [])
     making = _Making(config, templates)
-    found, findings, kept = _usable(config, discovery)
+    places = Places(config, discovery)
+    found, findings = places.usable()
     links = chain(found)
     findings.extend(links.findings)
-    usable = [source for source in found if source.id not in links.unusable]
-    kept += [place for one in found if one.id in links.unusable for place in _jobs_at(_path(config, one))]
-    for one in discovery.broken:
-        path = source_path(config, one.repository.name, one.folder)
-        kept += [path] if one.folder is None else _jobs_at(path)
     findings += [finding for one in discovery.broken for finding in one.findings]
-    items = [*making.around(), *_sorted(making, usable, links, findings)]
+    usable = [source for source in found if source.id not in links.unusable]
+    reviews = reviewed(config, discovery, usable)
+    kept = places.kept(usable, [review_at(config, each.repository.name) for each in reviews])
+    items = [*making.around(), *_sorted(making, usable, links, findings), *map(making.review, reviews)]
     result = Desired(
         config.owner,
         config.folder,
         tuple(items),
-        tuple(sorted(set(kept))),
+        tuple(sorted(kept)),
         complete=not discovery.failures and bool(config.providers),
     )
     return result, tuple(findings)
@@ -86,80 +72,6 @@ def without_sources(config: JobsConfig, templates: Templates | None = None) -> D
     return Desired(config.owner, config.folder, tuple(making.around()), complete=False)
 
 
-def _usable(config: JobsConfig, discovery: Discovery) -> tuple[list[Found], list[Finding], list[ItemPath]]:
-    """Sources that can have jobs: settings that are allowed, and a place of their own."""
-    findings: list[Finding] = []
-    kept: list[ItemPath] = []
-    usable = []
-    sources: dict[ItemPath, list[Found]] = {}
-    for source in discovery.found:
-        sources.setdefault(_path(config, source), []).append(source)
-    inside = {
-        path[:length]: here[0] for path, here in sources.items() for length in range(len(config.folder), len(path))
-    }
-    for source in discovery.found:
-        path = _path(config, source)
-        if problem := _problem(config, source) or _misplaced(config, path, source, sources, inside):
-            findings.append(problem)
-            kept += _jobs_at(path)
-        else:
-            usable.append(source)
-    return usable, findings, kept
-
-
-def _path(config: JobsConfig, source: Found) -> ItemPath:
-    return source_path(config, source.repository.name, source.folder)
-
-
-def _jobs_at(path: ItemPath) -> list[ItemPath]:
-    """The jobs of the source whose folder this is; other sources may lie in the folder as well."""
-    return [(*path, name) for name in (BUILD, VERIFY)]
-
-
-def _problem(config: JobsConfig, source: Found) -> Finding | None:
-    for name in config.locked:
-        fields = _FIELDS.get(name, [name, "verify_jenkinsfile"] if name == "verify" else [name])
-        if any(each in source.identity.jobs for each in fields):
-            return _error(source, f"ami.yaml sets 'jobs: {name}', which jobs.yaml locks", "Take it out of ami.yaml")
-    if re.search(r"[$\s]", source.repository.branch):
-        what = f"the branch '{source.repository.branch}' cannot be given to Jenkins, which expands '$'"
-        return _error(source, what, "Rename the branch")
-    if "$" in source.jenkinsfile:
-        what = f"the path '{source.jenkinsfile}' cannot be given to Jenkins, which expands '$'"
-        return _error(source, what, "Rename the folder")
-    return None
-
-
-def _misplaced(
-    config: JobsConfig,
-    path: ItemPath,
-    source: Found,
-    sources: Mapping[ItemPath, Sequence[Found]],
-    inside: Mapping[ItemPath, Found],
-) -> Finding | None:
-    """What else would be where its folder or its jobs are to be.
-
-    :param inside: folders that lead to sources, each with one of these
-    """
-    top = path[: len(config.folder) + 1]
-    if config.seed and top[-1] in _SEED_JOBS:
-        return _error(source, f"its folder would be at the place of the job '{top[-1]}'", "Rename the repository")
-    for other in sources[path]:
-        if other is not source:
-            what = f"its folder in Jenkins would be that of {other.id} of {other.repository.provider.name} as well"
-            return _error(source, what, "Rename one of them, or leave it out with 'exclude:'")
-    for place in _jobs_at(path):
-        if place in inside or place in sources:
-            other = inside[place] if place in inside else sources[place][0]
-            what = f"its job '{place[-1]}' would be at the place of the folder of {other.id}"
-            return _error(source, what, "Rename that folder")
-    return None
-
-
-def _error(source: Found, what: str, hint: str) -> Finding:
-    return Finding("jobs", ERROR, what, source.where, hint)
-
-
 def _sorted(making: _Making, usable: Sequence[Found], links: Chain, findings: list[Finding]) -> Iterator[Item]:
     folders: dict[ItemPath, Item] = {}
     jobs: list[Item] = []
@@ -168,7 +80,7 @@ def _sorted(making: _Making, usable: Sequence[Found], links: Chain, findings: li
     }
     for source in usable:
         base = links.base.get(source.id)
-        path = _path(making.config, source)
+        path = path_of(making.config, source)
         for length in range(len(making.config.folder) + 1, len(path)):
             if path[:length] not in folders:
                 folders[path[:length]] = making.folder(path[:length], source, length - len(making.config.folder))
@@ -198,9 +110,11 @@ class _Making:
         for view in self.config.views:
             yield self._view(view)
         if self.config.seed:
-            yield self._seed(SEED, "seed", "Makes the jobs in this folder from the AMI sources.", _MODES, prune=True)
+            yield self._seed(
+                SEED, SEED_JOBS[0], "Makes the jobs in this folder from the AMI sources.", _MODES, prune=True
+            )
             words = "Tells when a job was changed by hand, or is not what the AMI sources say."
-            yield self._seed(ALARM, "drift", words, _MODES[::-1], prune=False)
+            yield self._seed(ALARM, SEED_JOBS[1], words, _MODES[::-1], prune=False)
 
     def folder(self, path: ItemPath, source: Found, depth: int) -> Item:
         names = [*source.repository.name.split("/"), *source.folder.split("/")]
@@ -212,10 +126,10 @@ class _Making:
             words += f"\n{source.repository.web}"
         names = [*source.repository.name.split("/"), *source.folder.split("/")]
         title = [name for name in names if name][-1]
-        variables = {**self._folder(words, title, source), "library": None}
+        variables = {**self._folder(words, title, source.id), "library": None}
         return self._item(FOLDER, path, variables, source.id)
 
-    def _folder(self, words: str, display_name: str, source: Found | None = None) -> dict[str, Any]:
+    def _folder(self, words: str, display_name: str, source: str = "") -> dict[str, Any]:
         return {
             "description": self._description(words, source),
             "display_name": display_name,
@@ -225,30 +139,14 @@ class _Making:
     def jobs(
         self, path: ItemPath, source: Found, settings: JobSettings, upstream: Found | None, findings: list[Finding]
     ) -> Iterator[Item]:
-        repository = source.repository
-        image = source.identity.name
-        shared = {
-            "settings": settings,
-            "repository": repository,
-            "folder": source.folder,
-            "credentials": settings.git_credentials,
-            "throttled": bool(settings.throttle.categories or settings.throttle.total or settings.throttle.per_node),
-            "jenkinsfile": source.jenkinsfile,
-        }
-        arguments: dict[str, Any] = {"source": source.folder or ".", "repository": repository.url}
-        arguments["branch"] = repository.branch
-        if settings.git_credentials:
-            arguments["credentialsId"] = settings.git_credentials
-        library = self.config.library
-        named = "" if library is None or library.implicit else f"{library.name}@{library.version}"
+        shared = {**self._shared(source.repository, settings, source.folder), "jenkinsfile": source.jenkinsfile}
         if settings.build:
-            yield self._build(path, source, shared, arguments, named, upstream)
+            yield self._build(path, source, shared, upstream)
         how = way(source, settings)
-        if how == "gerrit-trigger":
-            words = f"Verifies changes of the image {image}."
-            yield self._verify(
-                path, source, {**shared, "description": self._description(words, source)}, arguments, named
-            )
+        words = self._description(f"Verifies changes of the image {source.identity.name}.", source.id)
+        shared |= {"description": words, "display_name": f"{source.id} verify"}
+        if how == TRIGGER and not is_reviewed(source, settings):
+            yield self._verify((*path, VERIFY), source.id, {**shared, "silent": False}, (source.folder or ".",))
         elif how == MULTIBRANCH:
             if why := self._no_multibranch(source):
                 what = f"changes are not verified: {why}"
@@ -256,15 +154,37 @@ class _Making:
                 findings.append(Finding("jobs", WARNING, what, source.where, hint))
                 return
             identity = hashlib.sha256(f"{self.config.owner} {source.id}".encode()).hexdigest()[:32]
-            words = f"Verifies changes of the image {image}."
-            variables = {
-                **shared,
-                "id": identity,
-                "display_name": f"{source.id} verify",
-                "remote": _web_url(repository),
-            }
-            variables["description"] = self._description(words, source)
+            variables = {**shared, "id": identity, "remote": _web_url(source.repository)}
             yield self._item(MULTIBRANCH, (*path, VERIFY), variables, source.id)
+
+    def review(self, one: Reviewed) -> Item:
+        """The job that verifies all changes of a repository, and votes by itself: so the plugin says nothing."""
+        name = one.repository.name
+        variables = {
+            **self._shared(one.repository, one.settings, ""),
+            "description": self._description("Verifies changes of this repository.", name),
+            "display_name": f"{name} verify",
+            "silent": True,
+        }
+        return self._verify(review_at(self.config, name), name, variables, one.folders)
+
+    @staticmethod
+    def _shared(repository: Repository, settings: JobSettings, folder: str) -> dict[str, Any]:
+        """Variables of all templates of pipeline jobs."""
+        return {
+            "settings": settings,
+            "repository": repository,
+            "folder": folder,
+            "credentials": settings.git_credentials,
+            "throttled": bool(settings.throttle.categories or settings.throttle.total or settings.throttle.per_node),
+        }
+
+    def _script(self, kind: str, arguments: dict[str, Any], **more: object) -> str:
+        """A script that calls a step of the library; what is empty, it is not given."""
+        library = self.config.library
+        named = "" if library is None or library.implicit else f"{library.name}@{library.version}"
+        given = {name: value for name, value in arguments.items() if value}
+        return self.templates.script(kind, {"library": named, "arguments": given, **more})
 
     @staticmethod
     def _no_multibranch(source: Found) -> str:
@@ -273,27 +193,26 @@ class _Making:
             return "multibranch projects are for Gerrit, GitHub and GitLab"
         return "" if source.jenkinsfile else "a multibranch project needs a Jenkinsfile beside the AMI source"
 
-    def _build(
-        self,
-        path: ItemPath,
-        source: Found,
-        shared: dict[str, Any],
-        arguments: dict[str, Any],
-        library: str,
-        upstream: Found | None,
-    ) -> Item:
+    def _build(self, path: ItemPath, source: Found, shared: dict[str, Any], upstream: Found | None) -> Item:
         settings: JobSettings = shared["settings"]
         script = ""
         if not source.jenkinsfile:
-            more: dict[str, Any] = {"compileLabel": settings.compile_label, "buildLabel": settings.build_label}
-            more |= {"timeout": settings.timeout} | ({"local": True} if settings.local else {})
-            more |= {"awsCredentialsId": settings.aws_credentials} if settings.aws_credentials else {}
-            variables = {"library": library, "arguments": {**arguments, **more}, "local": settings.local}
-            script = self.templates.script(BUILD, variables)
+            arguments = {
+                "source": source.folder or ".",
+                "repository": source.repository.url,
+                "branch": source.repository.branch,
+                "credentialsId": settings.git_credentials,
+                "compileLabel": settings.compile_label,
+                "buildLabel": settings.build_label,
+                "timeout": settings.timeout,
+                "local": settings.local,
+                "awsCredentialsId": settings.aws_credentials,
+            }
+            script = self._script(BUILD, arguments, local=settings.local)
         gerrit = source.repository.provider.kind == "gerrit"
         follows = ""
         if upstream is not None and settings.follow_base:
-            follows = "/" + "/".join((*_path(self.config, upstream), BUILD))
+            follows = "/" + "/".join((*path_of(self.config, upstream), BUILD))
         default = [settings.environment] if settings.environment in settings.environments else []
         words = f"Builds the image {source.identity.name}."
         return self._item(
@@ -306,23 +225,29 @@ class _Making:
                 "upstream": follows,
                 "triggered": bool(gerrit or follows or settings.nightly or settings.poll),
                 "environments": default + [name for name in settings.environments if name not in default],
-                "description": self._description(words, source),
+                "description": self._description(words, source.id),
                 "display_name": f"{source.id} build",
             },
             source.id,
         )
 
-    def _verify(
-        self, path: ItemPath, source: Found, shared: dict[str, Any], arguments: dict[str, Any], library: str
-    ) -> Item:
+    def _verify(self, path: ItemPath, source: str, shared: dict[str, Any], folders: Sequence[str]) -> Item:
+        """:param folders: of AMI sources; empty: the step looks for them"""
         settings: JobSettings = shared["settings"]
+        repository: Repository = shared["repository"]
         script = ""
         if not settings.verify_jenkinsfile:
-            label = settings.verify_label
-            more = {"local": True, "compileLabel": label, "buildLabel": label, "timeout": settings.timeout}
-            script = self.templates.script(VERIFY, {"library": library, "arguments": {**arguments, **more}})
-        variables = {**shared, "script": script, "display_name": f"{source.id} verify"}
-        return self._item(VERIFY, (*path, VERIFY), variables, source.id)
+            arguments = {
+                "source": folders,
+                "repository": repository.url,
+                "credentialsId": settings.git_credentials,
+                "label": settings.verify_label,
+                "timeout": settings.timeout,
+            }
+            if shared["silent"]:
+                arguments |= {"gerritUrl": repository.provider.url, "gerritCredentialsId": settings.gerrit_credentials}
+            script = self._script(VERIFY, arguments)
+        return self._item(VERIFY, path, {**shared, "script": script}, source)
 
     def _seed(self, kind: str, name: str, words: str, modes: Sequence[str], *, prune: bool) -> Item:
         seed = self.config.seed
@@ -347,10 +272,10 @@ class _Making:
         }
         return self._item(VIEW, (*self.config.folder, view.name), variables)
 
-    def _description(self, words: str, source: Found | None = None) -> str:
-        if source is not None:
+    def _description(self, words: str, source: str = "") -> str:
+        if source:
             words = f"{words}\n" if words else ""
-            words += f"Generated by jenkins-ami from {source.id}: what is changed here by hand is changed back."
+            words += f"Generated by jenkins-ami from {source}: what is changed here by hand is changed back."
         if self.config.markup == "html":
             words = escape(words).replace("\n", "<br>\n") + ("<br>" if words else "")
         return f"{words}\n{self.mark}" if words else self.mark
@@ -367,13 +292,3 @@ def _web_url(repository: Repository) -> str:
     if repository.url.startswith(("http://", "https://")):
         return repository.url
     return f"{repository.provider.url}/a/{repository.name}"
-
-
-def way(source: Found, settings: JobSettings) -> str:
-    """How changes of a source are verified: ``gerrit-trigger``, ``multibranch`` or ``none``."""
-    if settings.verify != "auto":
-        return settings.verify
-    kind = source.repository.provider.kind
-    if kind == "gerrit":
-        return "gerrit-trigger"
-    return MULTIBRANCH if kind in ("github", "gitlab") and source.jenkinsfile else "none"

@@ -34,7 +34,7 @@ KEYS = (
 )
 WAYS = ("auto", "gerrit-trigger", "multibranch", "none")
 LABELS = ("compile", "build", "verify")
-CREDENTIALS = ("git", "aws")
+CREDENTIALS = ("git", "aws", "gerrit")
 DISCARD = ("builds", "days", "artifact_builds", "artifact_days")
 THROTTLE = ("categories", "total", "per_node")
 MINUTES = (1, 10_080)

@@ -128,6 +128,7 @@ class JobSettings:
     :ivar gerrit_server: its name in the Gerrit Trigger plugin
     :ivar follow_base: whether a build of the base image, when it is one of ours, triggers one of this
     :ivar git_credentials, aws_credentials: ids of Jenkins credentials, or empty
+    :ivar gerrit_credentials: the same, of a user name and HTTP password that may vote in Gerrit; empty: Jenkins votes
     """
 
     build: bool = True
@@ -149,6 +150,7 @@ class JobSettings:
     verify_label: str = "ami-verify"
     git_credentials: str = ""
     aws_credentials: str = ""
+    gerrit_credentials: str = ""
     discard: Discard = Discard()
     throttle: Throttle = Throttle()
 

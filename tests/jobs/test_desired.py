@@ -12,9 +12,10 @@ from jenkins_ami.findings import ERROR, WARNING, Finding
 from jenkins_ami.jobs import mark
 from jenkins_ami.jobs.compare import difference, understood
 from jenkins_ami.jobs.config import Library
-from jenkins_ami.jobs.desired import desired, source_path
+from jenkins_ami.jobs.desired import desired
 from jenkins_ami.jobs.merge import for_create
 from jenkins_ami.jobs.model import Broken, Discovery, Failure
+from jenkins_ami.jobs.places import source_path
 from tests.jenkins.fake import FakeJenkins
 from tests.jobs.sources import CONFIG, GERRIT, GIT, GITHUB, GITLAB, config, discovery, source
 
@@ -58,6 +59,7 @@ CASES = {
     "build-in-the-local-cloud": (source(local=True), "build"),
     "build-from-github": (source("acme/base", provider=GITHUB), "build"),
     "verify": (source(), "verify"),
+    "verify-with-votes": (source(gerrit_credentials="gerrit-votes"), "verify"),
     "verify-with-jenkinsfile": (source(verify_jenkinsfile="ci/Jenkinsfile", jenkinsfile="Jenkinsfile"), "verify"),
     "multibranch-gerrit": (source(verify="multibranch", jenkinsfile="Jenkinsfile"), "verify"),
     "multibranch-github": (source("acme/base", provider=GITHUB, jenkinsfile="Jenkinsfile"), "verify"),
@@ -248,7 +250,8 @@ def test_a_broken_source_is_told_and_what_it_has_is_kept(settings):
     )
     result, found = errors(settings, source("a/c"), broken=(broken,))
     assert found == [("a/b/images/ami.yaml:3", "wrong")]
-    assert result.kept == (("amis", "a", "b", "images", "build"), ("amis", "a", "b", "images", "verify"))
+    kept = {"amis/a/b/images/build", "amis/a/b/images/verify", "amis/a/b/verify"}
+    assert {"/".join(path) for path in result.kept} == kept
     assert any(item.path == ("amis", "a", "c", "build") for item in result.items)
 
 

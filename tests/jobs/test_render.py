@@ -92,7 +92,7 @@ def test_groovy_reads_every_literal_as_the_text_that_it_was(tmp_path):
 def test_a_generated_script_calls_the_step_with_its_values_and_runs_nothing_else(name, tmp_path):
     calls = []
     for text in HOSTILE:
-        arguments = {"source": text, "repository": text, "timeout": 60, "local": True}
+        arguments = {"source": [text, text], "repository": text, "timeout": 60, "local": True}
         variables = {"library": "", "arguments": arguments, "local": False}
         calls.append(Templates().script(name, variables))
     script = tmp_path / "pipeline.groovy"
@@ -101,9 +101,11 @@ def test_a_generated_script_calls_the_step_with_its_values_and_runs_nothing_else
         "params = [ENVIRONMENT: 'dev', VERSION: '', REUSE: false]",
         "env = [GERRIT_REFSPEC: 'refs/changes/01/1/1']",
         "def buildAmi(Map values) { called << values }",
+        "def verifyAmi(Map values) { called << values }",
     ]
     tail = [
-        "print(groovy.json.JsonOutput.toJson(called.collect { it.source.getBytes('UTF-16BE').encodeHex().toString() }))"
+        "def bytes = called.collect { it.source.last().getBytes('UTF-16BE').encodeHex().toString() }",
+        "print(groovy.json.JsonOutput.toJson(bytes))",
     ]
     script.write_text("\n".join([*head, *calls, *tail]))
     assert eval(run(["groovy", script]).stdout) == [in_groovy(text) for text in HOSTILE]
