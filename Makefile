@@ -1,9 +1,12 @@
-# make demo   build examples/web-server end to end on this machine
-# make test   lint, types, all tests (real machines included)
-# make faults a full build with each fault at each of its calls: a table (some ten minutes)
-# make bench  timings, against peers in the same run
-# make setup  install what the tests need, and nothing else
-.PHONY: demo test setup lint faults bench clean
+# make demo     build examples/web-server end to end on this machine
+# make test     lint, types, all tests (real machines included)
+# make faults   a full build with each fault at each of its calls: a table (some ten minutes)
+# make bench    timings, against peers in the same run
+# make package  source distribution and wheel, in dist/
+# make docs     README.md and docs/ as a static site, in out/docs; a link that leads nowhere fails
+# make pipeline buildAmi() as in Jenkins, without Jenkins: console, real machine, archived files (SOURCE=FOLDER)
+# make setup    install what the tests need, and nothing else
+.PHONY: demo test setup lint faults bench package docs pipeline clean
 BIN := .venv/bin
 # how many tests boot a machine at a time; with one processor each, as there are more of them than the host has
 MACHINES ?= 3
@@ -21,6 +24,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	tools/groovy-lint.sh
 
 test: lint
 	@rm -f .coverage .coverage.*
@@ -34,5 +38,15 @@ bench:
 	@tools/setup.sh bench
 	@$(BIN)/python tests/bench.py
 
+package: setup
+	@rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+docs: setup
+	@$(BIN)/python tools/docs.py -o out/docs
+
+pipeline: setup
+	@$(BIN)/python -m tests.pipeline $(SOURCE)
+
 clean:
-	rm -rf out .coverage* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf out dist .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -16,6 +16,8 @@ missing=
 for package in $(sed 's/#.*//' $lists); do
   dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 done
+# npm-groovy-lint runs on any Node.js from 18 on; Debian's is for who has none.
+[ "$what" != test ] || command -v npm >/dev/null || missing="$missing nodejs npm"
 if [ -n "$missing" ]; then
   echo "== apt-get install$missing"
   sudo=
@@ -40,4 +42,8 @@ if ! { [ -x .venv/bin/jenkins-ami ] && grep -qxF "$wanted" .venv/installed 2>/de
   .venv/bin/python -m pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e ".[$extra]"
   echo "$wanted" >>.venv/installed
 fi
-[ "$what" = demo ] || tools/gerrit.sh >/dev/null
+if [ "$what" != demo ]; then
+  tools/jars.sh gerrit >/dev/null
+  tools/jars.sh groovy-cps >/dev/null
+fi
+[ "$what" != test ] || tools/groovy-lint.sh install >/dev/null
