@@ -1,4 +1,8 @@
-"""A Jenkins to run Jenkinsfiles in: real Groovy, real folders, real processes; each agent has its own of all three."""
+"""A Jenkins to run Jenkinsfiles in: its CPS engine, real folders, real processes; each agent has its own of the latter.
+
+``jenkins/harness/Engine.groovy`` runs a build as Jenkins' controller does: whenever a step suspends the program, all of
+it is saved, and what was read back goes on.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,10 +24,32 @@ from jenkins_ami.process import run
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 VARS = ROOT / "vars"
+LIBRARY = ("vars", "src", "resources")
+SANDBOX = {
+    "permitted": str(HERE / "data" / "sandbox_calls.txt"),
+    "refused": str(HERE / "data" / "sandbox_refused.txt"),
+}
+OPENED = ("io", "lang", "lang.reflect", "text", "util", "util.concurrent")
+"""Packages that Groovy may look into: those that Jenkins opens, below ``java``."""
+ASTRAY = "https://jenkins.io/redirect/pipeline-cps-method-mismatches/"
+UNKNOWN = "sandbox: not known whether Jenkins permits: "
 COMMIT = "5eed" * 10
 SECRET = "s3cr3t"
+PLUGINS = frozenset(
+    {"aws-credentials", "cleanWs", "junit", "lock", "publishHTML", "setGerritReview", "throttle", "timestamps"}
+)
+"""What a Jenkins may lack: steps by their names, and AWS credentials with their binding."""
 OTHER = "of $HOME"
 """The folder of a build's other repository: Jenkins expands variables in its URL, as long as it is not encoded."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What somebody says to an ``input`` step; ``values`` are those of its parameters (their defaults otherwise)."""
+
+    submitter: str = "somebody"
+    values: Mapping[str, str | bool] = field(default_factory=dict)
+    aborts: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +64,16 @@ class Scenario:
         ``REPOSITORY``
     :ivar params: the build's parameters
     :ivar abort_at: a text; when the build's log says it, somebody aborts the build
-    :ivar minute: seconds that one minute of ``timeout`` takes
+    :ivar minute: seconds that one minute of ``timeout`` or ``sleep`` takes
+    :ivar credentials: more credentials by their ids, beside ``cloud`` (aws) and ``jenkins-ami`` (usernamePassword):
+        ``{"kind": "usernamePassword", "name": "me", "secret": "x"}``, ``{"kind": "string", "secret": "x"}``
+    :ivar plugins: which of :data:`PLUGINS` this Jenkins has
+    :ivar answers: what is said to the ``input`` steps, one after the other; an ``input`` without an answer waits
+    :ivar restart_at: a text; when the build's log says it, the controller restarts
+    :ivar restart_kills: a ``sh`` that runs while the controller restarts is killed
+    :ivar library: files of another library than this repository's: ``vars/NAME.groovy``, ``resources/``, ``src/``
+    :ivar house_rules: the engine's warnings of calls that go astray, and interpolated texts in ``sh``, fail the test
+    :ivar sandbox: Jenkinsfile and library run in the sandbox; else both are trusted
     """
 
     jenkinsfile: str
@@ -50,6 +85,14 @@ class Scenario:
     params: Mapping[str, str | bool] = field(default_factory=dict)
     abort_at: str | None = None
     minute: float = 60
+    credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    plugins: frozenset[str] = PLUGINS
+    answers: tuple[Answer, ...] = ()
+    restart_at: str | None = None
+    restart_kills: bool = False
+    library: Mapping[str, str] | None = None
+    house_rules: bool = True
+    sandbox: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,6 +141,17 @@ class Build:
         return [call["argv"][0] for call in self.calls]
 
     @property
+    def tests(self) -> list[dict[str, Any]]:
+        """Each test case that ``junit`` read: ``name``, ``suite``, ``failed``."""
+        cases: list[dict[str, Any]] = self._state["tests"]
+        return cases
+
+    @property
+    def saves(self) -> int:
+        """How often the program was saved."""
+        return int(self._state["saves"])
+
+    @property
     def archive(self) -> dict[str, Path]:
         return _files(self.home / "archive")
 
@@ -118,8 +172,12 @@ def _files(root: Path) -> dict[str, Path]:
 def groovy(script: Path, *arguments: Path) -> str:
     """Runs a Groovy script with Jenkins' classes on its class path; returns its standard output."""
     java = Path(shutil.which("java") or "java").resolve()
-    env = {"JAVA_HOME": str(java.parent.parent), "JAVA_OPTS": "-XX:TieredStopAtLevel=1 -Xshare:auto", **os.environ}
-    return run(["groovy", "-cp", HERE / "jenkins", script, *arguments], env=env, timeout=900).stdout
+    options = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in OPENED]
+    options += ["-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+    env = {"JAVA_HOME": str(java.parent.parent), "JAVA_OPTS": " ".join(options), **os.environ}
+    jars = Path(run([ROOT / "tools" / "jars.sh", "groovy-cps"], timeout=600).stdout.strip())
+    path = ":".join(map(str, [HERE / "jenkins", *sorted(jars.glob("*.jar"))]))
+    return run(["groovy", "-cp", path, script, *arguments], env=env, timeout=900).stdout
 
 
 def run_builds(root: Path, scenarios: Mapping[str, Scenario]) -> dict[str, Build]:
@@ -127,14 +185,26 @@ def run_builds(root: Path, scenarios: Mapping[str, Scenario]) -> dict[str, Build
     homes = {name: root / name for name in scenarios}
     specs = [_prepare(homes[name], scenario) for name, scenario in scenarios.items()]
     groovy(HERE / "harness.groovy", *specs)
-    return {name: Build(home) for name, home in homes.items()}
+    finished = {name: Build(home) for name, home in homes.items()}
+    for name, build in finished.items():
+        if scenarios[name].house_rules:
+            _check_calls(name, build.console)
+    return finished
+
+
+def _check_calls(name: str, console: str) -> None:
+    astray = [line for line in console.splitlines() if ASTRAY in line]
+    assert not astray, f"{name}: Jenkins runs on with wrong values: {astray}"
+    unknown = [line.removeprefix(UNKNOWN) for line in console.splitlines() if line.startswith(UNKNOWN)]
+    assert not unknown, (
+        f"{name}: not known whether the sandbox permits these calls. Check them on a real Jenkins, then add them to"
+        f" tests/groovy/data/sandbox_calls.txt: {unknown}"
+    )
 
 
 def _prepare(home: Path, scenario: Scenario) -> Path:
-    for name, text in scenario.repository.items():
-        path = home / "repository" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    _write(home / "repository", scenario.repository)
+    _write(home / "library", scenario.library or {})
     params = dict(scenario.params)
     if scenario.refs:
         params["REPOSITORY"] = _make_repository(home / OTHER, scenario.refs)
@@ -153,14 +223,24 @@ def _prepare(home: Path, scenario: Scenario) -> Path:
     spec = {
         "home": str(home),
         "jenkinsfile": str(home / "Jenkinsfile"),
-        "library": {"name": "jenkins-ami", "vars": str(VARS)},
+        "library": {
+            "name": "jenkins-ami",
+            **{part: str((ROOT if scenario.library is None else home / "library") / part) for part in LIBRARY},
+        },
         "repository": str(home / "repository"),
         "commit": COMMIT,
         "agents": {label: {**common, **scenario.env, **own} for label, own in agents.items()},
         "credentials": {
-            "cloud": {"binding": "AmazonWebServicesCredentialsBinding", "name": "AKIDEXAMPLE", "secret": SECRET},
-            "jenkins-ami": {"binding": "usernamePassword", "name": "seed", "secret": SECRET},
+            "cloud": {"kind": "aws", "name": "AKIDEXAMPLE", "secret": SECRET},
+            "jenkins-ami": {"kind": "usernamePassword", "name": "seed", "secret": SECRET},
+            **scenario.credentials,
         },
+        "plugins": sorted(scenario.plugins),
+        "answers": [asdict(answer) for answer in scenario.answers],
+        "restartAt": scenario.restart_at,
+        "restartKills": scenario.restart_kills,
+        "houseRules": scenario.house_rules,
+        "sandbox": SANDBOX if scenario.sandbox else None,
         "params": params,
         "abortAt": scenario.abort_at,
         "minute": scenario.minute,
@@ -170,16 +250,21 @@ def _prepare(home: Path, scenario: Scenario) -> Path:
     return path
 
 
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
 def _make_repository(folder: Path, refs: Mapping[str, Mapping[str, str]]) -> str:
     """A Git repository with one commit for each ref; returns its URL, with all but ``$`` encoded."""
     folder.mkdir()
-    git = ["git", "-C", folder, "-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+    git: list[str | Path] = ["git", "-C", folder, "-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
     run([*git, "init", "-q"])
     for ref, files in refs.items():
         run([*git, "checkout", "-q", "--orphan", "next"])
-        for name, text in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
+        _write(folder, files)
         run([*git, "add", "-A"])
         run([*git, "commit", "-q", "-m", ref])
         run([*git, "update-ref", ref, "HEAD"])

@@ -6,6 +6,7 @@ with workflow-cps 4169 and script-security 1373.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ REFUSED = {
     'def call() { def n = 0; "${-> n}" }': "is evaluated once",
     'def call(x) { sh "rm ${x}" }': "the script of 'sh' must be a constant text",
     "def call(x) { sh(returnStatus: true, script: 'rm ' + x) }": "the script of 'sh' must be a constant text",
+    "def call(x) { sh(libraryResource(x)) }": "the script of 'sh' must be a constant text",
+    "@NonCPS\ndef call() { try { echo 'x' } catch (Throwable e) { } }": "swallows the engine's own signals",
 }
 
 ACCEPTED = """
@@ -64,6 +67,7 @@ def call(Map config = [:], Closure body) {
     all.each { name, value -> echo "${name}=${value}" }
     for (name in all.keySet()) { echo name }
     if ('a1' =~ /1/) { echo(['a'].join(',') + [2, 1].sort() + [1].max { it }) }
+    try { sh(libraryResource('x.sh')) } catch (NoSuchMethodError e) { echo e.message }
     withEnv(['X=1']) { sh(script: 'echo "$X"', label: "for ${all.a}") }
     return sorted(['b', 'a']) + new Date().time + System.currentTimeMillis() + env.X
 }
@@ -108,17 +112,36 @@ def test_every_step_keeps_the_rules(findings: dict[str, list[str]], step: str) -
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_every_step_has_help_and_a_page(step: str) -> None:
+def test_every_step_has_help_a_page_and_a_test(step: str) -> None:
     for path in (VARS / f"{step}.txt", ROOT / "docs" / f"{step}.md"):
         assert f"{step}(" in path.read_text()
+    assert f"See {step}.txt." in (VARS / f"{step}.groovy").read_text()
+    assert any(f"{step}(" in path.read_text() for path in HERE.glob("test_*.py") if path != Path(__file__))
 
 
-@pytest.mark.parametrize("page", ["vars/buildAmi.txt", "docs/buildAmi.md"])
-def test_help_and_page_name_every_parameter_and_its_default(page: str) -> None:
-    text = (ROOT / page).read_text()
-    block = (VARS / "buildAmi.groovy").read_text().partition("DEFAULTS = [")[2].partition("\n]")[0]
-    for line in block.strip().splitlines():
+def defaults(step: str) -> dict[str, tuple[str, str]]:
+    """The parameters of a step: default and comment. A step without DEFAULTS has none."""
+    block = (VARS / f"{step}.groovy").read_text().partition(" DEFAULTS = [\n")[2].partition("\n]")[0]
+    found = {}
+    for line in block.splitlines():
         name, _, rest = line.partition(":")
-        default = rest.partition(", ")[0].strip().strip("'")
-        assert name.strip() in text
-        assert default in text
+        value, _, comment = rest.partition("// ")
+        found[name.strip()] = (value.strip().rstrip(",").strip(), comment.strip())
+    return found
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if defaults(step)])
+def test_a_step_refuses_what_is_not_among_its_defaults(step: str) -> None:
+    text = (VARS / f"{step}.groovy").read_text()
+    assert f"jenkinsAmi.settle('{step}', config, DEFAULTS)" in text
+    assert "def call(Map config = [:]" in text
+
+
+@pytest.mark.parametrize(("step", "parameter"), [(step, parameter) for step in STEPS for parameter in defaults(step)])
+def test_a_parameter_has_a_comment_and_help_and_page_name_it_and_its_default(step: str, parameter: str) -> None:
+    value, comment = defaults(step)[parameter]
+    assert comment
+    for path in (VARS / f"{step}.txt", ROOT / "docs" / f"{step}.md"):
+        named = [line for line in path.read_text().splitlines() if re.search(rf"\b{parameter}\b", line)]
+        assert named, path
+        assert value in ("''", "[]", "[:]") or any(value.strip("'") in line for line in named), path

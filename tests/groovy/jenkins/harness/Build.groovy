@@ -1,105 +1,101 @@
 package harness
 
 import groovy.json.JsonOutput
+import groovy.json.JsonSlurper
 import hudson.AbortException
-import org.codehaus.groovy.control.CompilerConfiguration
-import org.codehaus.groovy.control.customizers.ImportCustomizer
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
 /**
- * One build of a Jenkinsfile. It writes into {@code home}: console.log, steps.jsonl (each step with its arguments,
- * agent and stage), archive/, agents/ (a folder for each agent's workspaces), and result.json at its end.
+ * One build of a Jenkinsfile, apart from its program: what Jenkins has on disk of it. It writes into {@code home}:
+ * console.log, steps.jsonl (each step with its arguments, agent and stage), archive/, agents/ (a folder for each
+ * agent's workspaces), and result.json.
  */
 class Build {
     static final List<String> RESULTS = ['SUCCESS', 'UNSTABLE', 'FAILURE', 'NOT_BUILT', 'ABORTED']
 
     final Map spec
     final File home
-    final Map<String, Script> library = [:]
-    final Map<String, Object> globals
-    final Steps steps
-    final GroovyClassLoader loader
-    String result
-    String displayName = '#7'
-    String description
-    int number = 7
+    /** What survives a restart of the controller. */
+    final Map record
+    final World world
 
-    Build(Map spec) {
+    Build(Map spec, World world, Map record = null) {
         this.spec = spec
+        this.world = world
+        this.record = record ?: [number: 7, result: null, displayName: '#7', description: null, variables: [:],
+            libraries: [], scripts: [], tests: [], answered: 0, saves: 0, started: System.currentTimeMillis()]
         home = new File(spec.home)
-        def imports = new ImportCustomizer()
-        imports.addStarImports('com.cloudbees.groovy.cps', 'hudson.model', 'jenkins.model',
-            'org.jenkinsci.plugins.workflow.libs')
-        def configuration = new CompilerConfiguration(scriptBaseClass: PipelineScript.name)
-        configuration.addCompilationCustomizers(imports)
-        loader = new GroovyClassLoader(getClass().classLoader, configuration)
-        steps = new Steps(this)
-        globals = [currentBuild: this, params: spec.params, scm: new Scm(), env: new Environment(steps), steps: steps]
     }
 
-    void run() {
+    /** The same build, read back from what a controller keeps. */
+    Build readBack() { new Build(spec, world, (Map) new JsonSlurper().parseText(JsonOutput.toJson(record))) }
+
+    static void run(Map spec) {
+        def world = new World(spec)
+        def build = new Build(spec, world)
+        def engine = new Engine(build)
+        Throwable failure
         try {
-            File jenkinsfile = new File(spec.jenkinsfile)
-            for (name in (jenkinsfile.text =~ /@Library\('([^@']+)/).collect { it[1] }) {
-                load(name)
-            }
-            script(jenkinsfile).run()
-            setResult('SUCCESS')
-        } catch (FlowInterruptedException e) {
-            say(e.message)
-            setResult('ABORTED')
-        } catch (AbortException e) {
-            say("ERROR: ${e.message}")
-            setResult('FAILURE')
+            engine.start(new File(spec.jenkinsfile))
+            engine = engine.run()
+            failure = engine.outcome.abnormal
         } catch (Throwable e) {
-            def frames = e.stackTrace.findAll { it.fileName =~ /\.groovy$|^Jenkinsfile$/ && it.lineNumber > 0 }
-            say("${e}\n${frames.collect { "\tat ${it.fileName}:${it.lineNumber}" }.join('\n')}")
-            setResult('FAILURE')
+            failure = e
+        } finally {
+            world.close()
         }
-        say("Finished: ${result}")
-        new File(home, 'result.json').text = JsonOutput.toJson(
-            [result: result, displayName: displayName, description: description])
+        build = engine.build
+        build.end(failure)
     }
 
-    /** Makes the steps of a library known. Its scripts are made and not run: what stands at their top stays unset. */
-    void load(String name) {
-        if (name != spec.library.name) {
-            throw new AbortException("No library named ${name} found")
+    private void end(Throwable failure) {
+        if (failure instanceof FlowInterruptedException) {
+            say(failure.message)
+        } else if (failure instanceof AbortException) {
+            say("ERROR: ${failure.message}")
+        } else if (failure != null) {
+            say(traced(failure))
         }
-        new File(spec.library.vars).eachFileMatch(~/.*\.groovy/) { library[it.name - '.groovy'] = script(it) }
+        setResult(failure == null ? 'SUCCESS'
+            : failure instanceof FlowInterruptedException ? failure.result : 'FAILURE')
+        say("Finished: ${record.result}")
+        new File(home, 'result.json').text = JsonOutput.toJson(record.subMap(
+            ['result', 'displayName', 'description', 'tests', 'saves']))
     }
 
-    private Script script(File file) {
-        Script made = (Script) loader.parseClass(file).newInstance()
-        made.binding = new Binding(build: this)
-        return made
+    private static String traced(Throwable failure) {
+        def frames = failure.stackTrace.findAll {
+            it.fileName =~ /\.groovy$|^Jenkinsfile$/ && it.lineNumber > 0 && !it.className.startsWith('harness.')
+        }
+        return ([failure.toString()] + frames.collect { "\tat ${it.fileName}:${it.lineNumber}" }).join('\n')
+    }
+
+    /** The variables of every build; an agent may have others of these names. */
+    Map<String, String> getDefaults() {
+        [BUILD_NUMBER: "${record.number}", BUILD_ID: "${record.number}", BUILD_TAG: "jenkins-job-${record.number}",
+            BUILD_URL: "http://jenkins.example/job/job/${record.number}/", JENKINS_URL: 'http://jenkins.example/',
+            JOB_NAME: 'job', JOB_BASE_NAME: 'job'].collectEntries { name, value -> [(name): value.toString()] }
+    }
+
+    /** The build's own variables: its parameters, and what {@code env.X = } set. */
+    Map<String, String> getVariables() {
+        spec.params.collectEntries { name, value -> [(name): value.toString()] } + record.variables
     }
 
     /** A result only ever gets worse. */
     void setResult(String value) {
-        if (result == null || RESULTS.indexOf(value) > RESULTS.indexOf(result)) {
-            result = value
+        if (record.result == null || RESULTS.indexOf(value) > RESULTS.indexOf(record.result)) {
+            record.result = value
         }
     }
 
-    String getCurrentResult() { result ?: 'SUCCESS' }
+    void say(String text) { world.say(text) }
 
-    void say(String text) {
-        new File(home, 'console.log') << "${text}\n"
-    }
+    void note(Map step) { new File(home, 'steps.jsonl') << JsonOutput.toJson(printable(step)) + '\n' }
 
-    /** {@code scm}: the repository that the Jenkinsfile came from. */
-    static class Scm {
-    }
-
-    /** {@code env}: the environment where the script is now; assignments hold for the whole build. */
-    static class Environment {
-        private final Steps steps
-
-        Environment(Steps steps) { this.steps = steps }
-
-        def getProperty(String name) { steps.environment()[name] }
-
-        void setProperty(String name, Object value) { steps.base.overrides[name] = value.toString() }
+    private static printable(value) {
+        value instanceof Map ? value.collectEntries { k, v -> [(k.toString()): printable(v)] }
+            : value instanceof List ? value.collect { printable(it) }
+            : value == null || value instanceof Number || value instanceof Boolean ? value : value.toString()
     }
 }

@@ -6,6 +6,7 @@ import org.codehaus.groovy.ast.ClassNode
 import org.codehaus.groovy.ast.MethodNode
 import org.codehaus.groovy.ast.expr.*
 import org.codehaus.groovy.ast.stmt.CaseStatement
+import org.codehaus.groovy.ast.stmt.CatchStatement
 import org.codehaus.groovy.ast.stmt.ExpressionStatement
 import org.codehaus.groovy.ast.stmt.ForStatement
 import org.codehaus.groovy.ast.stmt.SynchronizedStatement
@@ -36,14 +37,12 @@ class CpsRules extends ClassCodeVisitorSupport {
         'JsonParserType', 'MessageDigest', 'Optional', 'Paths', 'System', 'Thread', 'ZoneId']
     static final Map<String, Integer> CONSTRUCTORS = [ArrayList: 1, Date: 0, Exception: 1, HashMap: 0, HashSet: 0,
         JsonSlurper: 0, LinkedHashSet: 0, Random: 0, SimpleDateFormat: 1, StringBuilder: 0, StringWriter: 0, TreeMap: 0]
-    /** Steps that the harness does not play. */
-    static final Set<String> OTHER_STEPS = ['build', 'input', 'junit', 'load', 'retry', 'sleep', 'waitUntil']
     static final Set<String> BROKEN_ANNOTATIONS = ['Canonical', 'CompileStatic', 'Immutable', 'Trait']
 
     final List<String> findings = []
     private final SourceUnit source
     private Set<String> cpsMethods = []
-    private Set<String> classes = []
+    private final Set<String> classes = []
     private MethodNode method
     private boolean nonCps
 
@@ -107,7 +106,7 @@ class CpsRules extends ClassCodeVisitorSupport {
         if (!nonCps && closure && name in CLOSURE_ONCE - (arguments.size() > 1 ? ['replaceAll'] : [])) {
             refuse(call, "'${name} { }' does not go through the CPS engine; put it into a @NonCPS method")
         }
-        boolean step = name != 'echo' && (Steps.PARAMETERS.containsKey(name) || name in OTHER_STEPS)
+        boolean step = Catalogue.PARAMETERS.containsKey(name) && !(name in Catalogue.AT_ONCE)
         if (nonCps && call.implicitThis && (name in cpsMethods || step)) {
             refuse(call, "'${name}' is a step or CPS method: called by @NonCPS code, its value replaces the caller's")
         }
@@ -137,9 +136,19 @@ class CpsRules extends ClassCodeVisitorSupport {
         def named = arguments.find { it instanceof MapExpression || it instanceof NamedArgumentListExpression }
         def script = named ? named.mapEntryExpressions.find { it.keyExpression.text == 'script' }?.valueExpression
             : arguments ? arguments[0] : null
-        if (!(script instanceof ConstantExpression)) {
+        boolean resource = script instanceof MethodCallExpression && script.methodAsString == 'libraryResource' &&
+            script.arguments.expressions.every { it instanceof ConstantExpression }
+        if (!resource && !(script instanceof ConstantExpression)) {
             refuse(call, "the script of 'sh' must be a constant text; give it values through withEnv")
         }
+    }
+
+    void visitCatchStatement(CatchStatement statement) {
+        String caught = statement.exceptionType.nameWithoutPackage
+        if (nonCps && caught in ['Error', 'Throwable']) {
+            refuse(statement, "a @NonCPS method that catches ${caught} swallows the engine's own signals")
+        }
+        super.visitCatchStatement(statement)
     }
 
     void visitConstructorCallExpression(ConstructorCallExpression call) {

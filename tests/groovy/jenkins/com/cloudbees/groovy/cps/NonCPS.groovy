@@ -1,4 +1,0 @@
-package com.cloudbees.groovy.cps
-
-@interface NonCPS {
-}
