@@ -43,15 +43,24 @@ MARKUPS = ("text", "html")
 REMOVES = ("delete", "disable")
 
 
+CLI = ("command", "version", "from", "ref", "python", "cache", "extras")
+"""Parameters of the step ``withJenkinsAmi``."""
+
+
 @dataclass(frozen=True)
 class Library:
-    """The shared library of the root folder. Its steps run in the sandbox."""
+    """The shared library of the root folder. Its steps run in the sandbox.
+
+    :ivar cli: which ``jenkins-ami`` the agents of generated jobs take: parameters of ``withJenkinsAmi``. A source has
+        no say in that
+    """
 
     name: str
     url: str
     version: str = "main"
     credentials: str = ""
     implicit: bool = False
+    cli: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -206,7 +215,7 @@ def _locked(fields: Fields) -> tuple[str, ...]:
 def _library(fields: Fields) -> Library | None:
     if fields.node_of("library") is None:
         return None
-    block = fields.fields("library", "library", ("name", "url", "version", "credentials", "implicit"))
+    block = fields.fields("library", "library", ("name", "url", "version", "credentials", "implicit", "cli"))
     url = block.text("url") or block.missing("url")
     name = block.text("name", "jenkins-ami")
     version = block.text("version", Library.version)
@@ -219,7 +228,14 @@ def _library(fields: Fields) -> Library | None:
         version=version,
         credentials=block.text("credentials"),
         implicit=block.boolean("implicit", False),
+        cli=_cli(block),
     )
+
+
+def _cli(library: Fields) -> dict[str, str | tuple[str, ...]]:
+    block = library.fields("cli", "cli", CLI)
+    given: dict[str, str | tuple[str, ...]] = {name: block.text(name) for name in CLI[:-1] if block.node_of(name)}
+    return given | ({"extras": block.texts("extras")} if block.node_of("extras") else {})
 
 
 def _views(fields: Fields) -> tuple[ViewConfig, ...]:

@@ -183,7 +183,8 @@ class _Making:
         """A script that calls a step of the library; what is empty, it is not given."""
         library = self.config.library
         named = "" if library is None or library.implicit else f"{library.name}@{library.version}"
-        given = {name: value for name, value in arguments.items() if value}
+        cli = {} if library is None else library.cli
+        given = {name: value for name, value in {**arguments, "cli": cli}.items() if value}
         return self.templates.script(kind, {"library": named, "arguments": given, **more})
 
     @staticmethod

@@ -158,7 +158,7 @@ def xml_text(value: object) -> str:
 
 
 def groovy(value: object) -> GroovyText:
-    """A Groovy literal: a boolean, a number, a list; of a text, a single-quoted one, in which Groovy replaces nothing.
+    """A Groovy literal of a boolean, a number, a list, a mapping; a text is single-quoted, so Groovy replaces nothing.
 
     Only printable ASCII stands in it as it is. Groovy 2.4 reads ``\\uXXXX`` before it splits the source into tokens,
     but not behind ``\\\\``, so no quote is ever written like that, and a backslash is always written twice.
@@ -169,6 +169,9 @@ def groovy(value: object) -> GroovyText:
         return GroovyText(value)
     if isinstance(value, (list, tuple)):
         return GroovyText(f"[{', '.join(map(groovy, value))}]")
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{_identifier(name)}: {groovy(each)}" for name, each in value.items())
+        return GroovyText(f"[{pairs or ':'}]")
     if not isinstance(value, str):
         raise InputError(f"{type(value).__name__} is no value for a script")
     return GroovyText(f"'{_NOT_PLAIN.sub(_groovy_escape, value)}'")

@@ -272,6 +272,10 @@ BAD = [
         OWNER + "library: {url: 'https://h/x', version: '-x'}",
         ["'-x' cannot be the library's version (jobs.yaml:2:40)."],
     ),
+    (
+        OWNER + "library: {url: 'https://h/x', cli: {form: y}}",
+        ["cli has no key 'form' (jobs.yaml:2:37). Did you mean 'from'."],
+    ),
     (OWNER + "library: {url: 'https://h/x', name: 'a b'}", ["'a b' cannot be the library's name (jobs.yaml:2:37)."]),
     (OWNER + "views: [x]", ["view 1 is a text, not a mapping (jobs.yaml:2:9). Its keys: name, jobs."]),
     (OWNER + "views: [{name: a}]", ["view 1 lacks 'jobs' (jobs.yaml:2:9). Add 'jobs:'."]),
@@ -417,6 +421,13 @@ def test_library_seed_and_the_rest(tmp_path):
     assert found.seed == SeedConfig("https://h/s", drift="@hourly", config="c/jobs.yaml")
     assert (found.templates, found.markup, found.remove, found.max_deletes) == (tmp_path / "own", "html", "disable", 3)
     assert (found.jenkins.url, found.jenkins.ca, found.jenkins.workers) == ("https://j/prefix", tmp_path / "ca.pem", 4)
+
+
+def test_which_command_the_agents_take_is_said_beside_the_library(tmp_path):
+    text = OWNER + "library: {url: 'https://h/l', cli: {from: 'https://h/l', extras: [local]}}"
+    found = config(tmp_path, text).library
+    assert found is not None
+    assert found.cli == {"from": "https://h/l", "extras": ("local",)}
 
 
 @pytest.mark.parametrize(

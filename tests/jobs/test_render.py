@@ -77,6 +77,13 @@ def in_groovy(text):
 
 
 @pytest.mark.groovy
+def test_a_mapping_and_a_list_are_literals_too():
+    assert groovy({"from": "https://h/$x", "extras": ("a", "b")}) == "[from: 'https://h/$x', extras: ['a', 'b']]"
+    assert groovy({}) == "[:]"
+    with pytest.raises(InputError, match="is no name of a parameter"):
+        groovy({"a b": "c"})
+
+
 def test_groovy_reads_every_literal_as_the_text_that_it_was(tmp_path):
     script = tmp_path / "read.groovy"
     lines = ["def texts = []"]

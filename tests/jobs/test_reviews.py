@@ -164,3 +164,12 @@ def test_a_place_that_is_taken_is_told(tmp_path: Path, found: list[Found], what:
     assert findings == what
     refused = {message.partition(": ")[0] for message in what}
     assert not refused & {item.source for item in result.items}
+
+
+def test_agents_take_the_command_that_the_configuration_says_beside_the_library(tmp_path: Path) -> None:
+    text = VOTES.replace("version: v1}", "version: v1, cli: {from: 'https://h/cli', extras: [local]}}")
+    result, _ = wanted(tmp_path, source("a"), text=text)
+    scripts = [ElementTree.fromstring(item.xml).findtext("definition/script") for item in result.items]
+    made = [script for script in scripts if script]
+    assert len(made) == 2
+    assert all("    cli: [from: 'https://h/cli', extras: ['local']],\n" in script for script in made)
