@@ -74,6 +74,7 @@ SCENARIOS = {
         LIBRARY + "node('ami-build') { withJenkinsAmi { jenkinsAmi('images prune', enviroment: 'dev') } }",
         commands=REAL,
     ),
+    "trusted": Scenario(ONE_LINE, sandbox=False),
     "without_the_library": Scenario("buildAmi()"),
 }
 
@@ -276,6 +277,13 @@ def test_declarative_pipelines_can_call_it(builds: Builds) -> None:
     assert build.result == "SUCCESS", build.console
     assert "second ami-0123\n" in build.console
     assert "all done\n" in build.console
+
+
+def test_a_global_library_outside_the_sandbox_does_the_same(builds: Builds) -> None:
+    trusted, sandboxed = builds("trusted"), builds("one_line")
+    assert trusted.result == "SUCCESS", trusted.console
+    assert [call["arguments"] for call in trusted.calls] == [call["arguments"] for call in sandboxed.calls]
+    assert trusted.archive.keys() == sandboxed.archive.keys()
 
 
 def test_two_images_in_one_build_keep_their_artifacts_apart(builds: Builds) -> None:

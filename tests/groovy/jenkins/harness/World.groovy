@@ -72,8 +72,8 @@ class World {
             process.inputStream.eachLine('UTF-8') { String line -> say(line) }
         }
         int status = process.waitFor()
-        processes.remove(call)
         events.put((Map) [kind: 'exit', call: call, status: status, output: output, lost: lost.remove(call)])
+        processes.remove(call) // last, so that there is no moment at which nothing seems to be under way
     }
 
     /** Asks the processes of a call to end, as an abort does. */
