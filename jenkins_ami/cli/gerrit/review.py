@@ -145,7 +145,7 @@ def _parts(url: str) -> tuple[bool, bool] | None:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return None
-    if not usable or not url.isascii() or not url.isprintable() or re.search(r"[\s<>\"'`\\]", url):
+    if not usable or not url.isascii() or not url.isprintable() or re.search(r"[\s<>\"`\\]", url):
         return None
     return "@" in parts.netloc, bool(parts.query or parts.fragment)
 
