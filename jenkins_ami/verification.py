@@ -72,6 +72,12 @@ class Sizes:
     old: int | None
     new: int | None
 
+    def __str__(self) -> str:
+        """``118 -> 121 bytes``, ``118 bytes, as before``, ``118 bytes``."""
+        if self.old is None:
+            return f"{self.new} bytes"
+        return f"{self.old} -> {self.new} bytes" if self.old != self.new else f"{self.new} bytes, as before"
+
 
 @dataclass(frozen=True)
 class VerifiedSource:

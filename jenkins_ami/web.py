@@ -29,6 +29,8 @@ LONGEST = 300.0
 """Seconds that a whole answer may take, however steadily it drips."""
 PATIENCE = 60.0
 """Seconds that a server may ask us to wait before the next try (``Retry-After``); if it asks for more, that is told."""
+GERRIT_MAGIC = b")]}'\n"
+"""Stands before all of Gerrit's JSON ("REST API", *Output Format*)."""
 _BACKOFF = 0.3
 _REDIRECTS = 5
 _AGAIN = (429, 502, 503, 504)

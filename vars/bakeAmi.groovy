@@ -73,13 +73,7 @@ def alone(Map one, Closure body) {
 Map bake(Map one) {
     dir('compiled') { unstash(one.compiled.stash) }
     try {
-        jenkinsAmi.withSecrets([awsCredentialsId: one.awsCredentialsId, awsRole: one.awsRole]) {
-            try {
-                timeout(time: one.timeout, unit: 'MINUTES') { build(one) }
-            } finally {
-                jenkinsAmi.cleanUp(one.folder)
-            }
-        }
+        jenkinsAmi.inCloud(one) { build(one) }
     } finally {
         jenkinsAmi.afterwards('There is no report.') {
             jenkinsAmi.exec('report', [folder: ['compiled', one.folder], output: "${one.folder}/report"])
@@ -89,9 +83,7 @@ Map bake(Map one) {
             jenkinsAmi.afterwards('The test results could not be recorded.') { record("${one.folder}/tests.xml") }
         }
     }
-    String result = "jenkins-ami-${UUID.randomUUID()}"
-    dir(one.folder) { stash(name: result, includes: 'ami.json, ami.env') }
-    return idsOf(jenkinsAmi.plain(readFile("${one.folder}/ami.json"))) + [stash: result]
+    return resultIn(one.folder) + [stash: jenkinsAmi.stashed(one.folder, 'ami.json, ami.env')]
 }
 
 /** Builds; and goes on by the ledger, instead of launching again, when the command was cut off, by a restart say. */
@@ -107,7 +99,7 @@ void build(Map one) {
     }
     if (code != 0) {
         if (fileExists("${one.folder}/ami.json")) { // it is there, and a region has failed
-            show(idsOf(jenkinsAmi.plain(readFile("${one.folder}/ami.json"))))
+            show(resultIn(one.folder))
         }
         jenkinsAmi.fail('build', code)
     }
@@ -122,14 +114,17 @@ void show(Map ami) {
     String name = jenkinsAmi.oneLine(ami.imageName)
     String ids = ami.images.collect { region, id -> "${id} (${region})" }.join(', ')
     currentBuild.displayName = "${currentBuild.displayName} ${name}"
-    String line = "${name}: ${ids}${ami.reused ? ', reused' : ''}"
-    currentBuild.description = [currentBuild.description, line].findAll { it }.join('\n')
+    jenkinsAmi.describe("${name}: ${ids}${ami.reused ? ', reused' : ''}")
     env.AMIID = ami.amiId
     env.AMINAME = ami.imageName
     env.AMIREGION = ami.region
 }
 
-/** What of ami.json the step returns. */
+/** What of the ami.json in a folder the step returns. */
+Map resultIn(String folder) {
+    return idsOf(jenkinsAmi.plain(readFile("${folder}/ami.json")))
+}
+
 @NonCPS
 Map idsOf(Map json) {
     Map images = json.images.collectEntries { region, image -> [(region): image.image_id] }

@@ -23,19 +23,17 @@ import groovy.transform.Field
 /** Compiles an AMI source on an agent without rights in the cloud, and stashes what came out. See compileAmi.txt. */
 def call(Map config = [:]) {
     Map cfg = jenkinsAmi.settle('compileAmi', config, DEFAULTS)
-    String stashed = "jenkins-ami-${UUID.randomUUID()}"
-    Map manifest = [:]
+    Map compiled = [:]
     stage('Compile AMI') {
-        manifest = jenkinsAmi.onAgent(cfg, cfg.label) { compile(cfg, stashed) }
+        compiled = jenkinsAmi.onAgent(cfg, cfg.label) { compile(cfg) }
     }
-    return [stash: stashed, name: manifest.name, version: manifest.version, commit: manifest.commit ?: '',
-            digest: manifest.digest]
+    return compiled
 }
 
-Map compile(Map cfg, String stashed) {
+Map compile(Map cfg) {
     timeout(time: cfg.timeout, unit: 'MINUTES') {
         String commit = dir('source') { jenkinsAmi.fetch(cfg) }
-        jenkinsAmi.withSecrets([secretParameters: cfg.secretParameters]) {
+        jenkinsAmi.withSecrets(cfg) {
             jenkinsAmi.exec('compile', [
                 source: "source/${cfg.source}", target: cfg.folder, 'source-commit': commit, version: cfg.version,
                 param: cfg.parameters, storage: cfg.storage, sandbox: cfg.sandbox,
@@ -43,8 +41,7 @@ Map compile(Map cfg, String stashed) {
         }
     }
     jenkinsAmi.keep(cfg.folder, cfg.archiveOverlay ? '' : "${cfg.folder}/fs.t*")
-    return dir(cfg.folder) {
-        stash(name: stashed)
-        jenkinsAmi.plain(readFile('compile.json'))
-    }
+    Map manifest = jenkinsAmi.plain(readFile("${cfg.folder}/compile.json"))
+    return [stash: jenkinsAmi.stashed(cfg.folder), name: manifest.name, version: manifest.version,
+            commit: manifest.commit ?: '', digest: manifest.digest]
 }

@@ -139,6 +139,24 @@ void keep(String folder, String excludes = '') {
     }
 }
 
+/** Runs the body within its time and with its credentials; what is open in the ledger of its folder then is ended. */
+void inCloud(Map cfg, Closure body) {
+    withSecrets(cfg) {
+        try {
+            timeout(time: cfg.timeout, unit: 'MINUTES') { body() }
+        } finally {
+            cleanUp(cfg.folder)
+        }
+    }
+}
+
+/** Stashes files of a folder for another agent; returns by what name. */
+String stashed(String folder, String includes = '**') {
+    String name = "jenkins-ami-${UUID.randomUUID()}"
+    dir(folder) { stash(name: name, includes: includes) }
+    return name
+}
+
 /** Ends what the ledger of a folder says was begun and not finished. */
 void cleanUp(String folder) {
     afterwards("Cleaning up failed: ${folder}/ledger.jsonl lists what may be left.") {
@@ -177,6 +195,11 @@ def copied(value) {
         return value.collectEntries { name, each -> [(name): copied(each)] }
     }
     return value instanceof List ? value.collect { copied(it) } : value
+}
+
+/** Adds a line to the build's description. */
+void describe(String line) {
+    currentBuild.description = [currentBuild.description, line].findAll { it }.join('\n')
 }
 
 /** Text from elsewhere for a display name or a description, which some markup formatters take as HTML. */

@@ -29,19 +29,13 @@ def call(Map config = [:]) {
 Map publish(Map cfg) {
     dir(cfg.folder) { unstash(cfg.ami.stash) }
     try {
-        jenkinsAmi.withSecrets([awsCredentialsId: cfg.awsCredentialsId, awsRole: cfg.awsRole]) {
-            try {
-                timeout(time: cfg.timeout, unit: 'MINUTES') {
-                    (cfg.environment ?: [cfg.ami.environment]).each { name ->
-                        jenkinsAmi.exec('distribute', [result: cfg.folder, environment: name])
-                    }
-                }
-            } finally {
-                jenkinsAmi.cleanUp(cfg.folder)
+        jenkinsAmi.inCloud(cfg) {
+            (cfg.environment ?: [cfg.ami.environment]).each { name ->
+                jenkinsAmi.exec('distribute', [result: cfg.folder, environment: name])
             }
         }
     } finally {
         jenkinsAmi.keep(cfg.folder)
     }
-    return bakeAmi.idsOf(jenkinsAmi.plain(readFile("${cfg.folder}/ami.json")))
+    return bakeAmi.resultIn(cfg.folder)
 }

@@ -42,7 +42,7 @@ def call(Map config = [:]) {
     }
     List names = found.sources.collect { "${it.name ?: it.folder} ${it.version}" }
     String line = jenkinsAmi.oneLine("${found.outcome}: ${found.reason ?: names.join(', ')}")
-    currentBuild.description = [currentBuild.description, line].findAll { it }.join('\n')
+    jenkinsAmi.describe(line)
     boolean good = found.outcome in ['passed', 'skipped']
     if (cfg.gerritUrl && found.commit) {
         Map review = [verification: found, label: cfg.reviewLabel ?: cfg.label, gerritUrl: cfg.gerritUrl,
@@ -93,9 +93,7 @@ void verify(Map cfg, Map found) {
 void keep(Map cfg, Map found) {
     if (fileExists("${cfg.folder}/verification.json")) {
         found << summaryOf(jenkinsAmi.plain(readFile("${cfg.folder}/verification.json")), found.commit)
-        String name = "jenkins-ami-verification-${UUID.randomUUID()}"
-        dir(cfg.folder) { stash(name: name, includes: 'verification.json') }
-        found.stash = name
+        found.stash = jenkinsAmi.stashed(cfg.folder, 'verification.json')
         jenkinsAmi.exec('report', [folder: cfg.folder])
     }
 }

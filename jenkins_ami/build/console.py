@@ -29,6 +29,11 @@ def readable(console: bytes) -> list[str]:
     return [markers.masked(line) for line in markers.console_lines(console)]
 
 
+def readable_text(text: str) -> list[str]:
+    """The same of a text, which may hold what is no UTF-8."""
+    return readable(text.encode("utf-8", "backslashreplace"))
+
+
 class Console:
     """The console of one instance.
 

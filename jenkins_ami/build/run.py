@@ -46,7 +46,7 @@ from ..verdict import markers
 from . import first_boot, request, resume, reuse
 from .attempts import Attempts, Ended, Errand
 from .base import Base, Reference
-from .console import readable
+from .console import readable_text
 from .first_boot import FirstBoot
 from .image import ImageMaker, Made
 from .judge import Decision, Observation, failure, judge
@@ -170,13 +170,10 @@ class _Build(Preparation):
         failure = Failure(
             line=line,
             exit_code=error.exit_code,
-            detail=tuple(readable(detail.encode("utf-8", "backslashreplace"))) if detail else (),
+            detail=tuple(readable_text(detail)) if detail else (),
             image_name=self.seen.image,
             tested=tested,
-            outputs={
-                one.test.name: "\n".join(readable(one.output.encode("utf-8", "backslashreplace")))
-                for one in self.seen.outcomes
-            },
+            outputs={one.test.name: "\n".join(readable_text(one.output)) for one in self.seen.outcomes},
             timings=self.timings,
         )
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..artifacts import AMI_ENV, AMI_JSON, CONSOLE_LOG, LEDGER, BuildResult, read_compiled
-from ..cloud.environments import LOCAL
+from ..cloud.environments import launch_command
 from ..errors import UsageError
 from ..progress import Progress
 from . import Result, environment, junit
@@ -198,12 +198,8 @@ def lines(built: BuildResult, output: Path) -> list[str]:
     if built.tested:
         text += [f"tested  {len(built.tested)} of {len(built.tested)} tests passed"]
     text += [f"files   {output}: {files}"]
-    record = built.images[built.region]
-    if built.environment == LOCAL:
-        text.append(f"boot    jenkins-ami boot {record.image_id}")
-    else:
-        text.append(f"boot    aws ec2 run-instances --region {built.region} --image-id {record.image_id}")
-    return text
+    command = launch_command(built.environment, built.region, built.images[built.region].image_id)
+    return [*text, f"boot    {command}"]
 
 
 def seconds(text: str) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..artifacts import CONSOLE_LOG, TEST_CONSOLE_LOG, BuildResult, ImageTest, write_file
-from ..build.console import readable
+from ..build.console import readable_text
 from ..build.first_boot import FirstBoot
 from ..errors import AmiError, HostError
 from ..exports import Case, junit
@@ -71,7 +71,7 @@ def _told(error: BaseException) -> tuple[str, str]:
     if not isinstance(error, AmiError):
         return f"interrupted by {error or 'SIGINT'}", ""
     lines = lines_of(error)
-    return lines[0], "\n".join([*lines, *readable("\n".join(error.detail).encode("utf-8", "backslashreplace"))])
+    return lines[0], "\n".join([*lines, *readable_text("\n".join(error.detail))])
 
 
 @dataclass
@@ -143,7 +143,7 @@ def tests_of(outcomes: Sequence[TestOutcome], unfinished: str = "") -> list[Case
     """
     found = []
     for outcome in outcomes:
-        output = "\n".join(readable(outcome.output.encode("utf-8", "backslashreplace")))
+        output = "\n".join(readable_text(outcome.output))
         name, seconds = outcome.test.name, float(outcome.seconds)
         if unfinished and outcome.exit_code is None:
             found.append(Case("tests", name, seconds, skipped=unfinished))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -117,6 +118,13 @@ class Environment:
         if region == self.region:
             return self
         return replace(self, region=region, subnets=(), security_groups=(), storage=None, kms_key=None)
+
+
+def launch_command(environment: str, region: str, image_id: str) -> str:
+    """What a person types to launch an image that was built in the environment of that name."""
+    if environment == LOCAL:
+        return f"jenkins-ami boot {shlex.quote(image_id)}"
+    return f"aws ec2 run-instances --region {shlex.quote(region)} --image-id {shlex.quote(image_id)}"
 
 
 def local(

@@ -11,6 +11,7 @@ from typing import Any
 from ..artifacts import USERDATA, CompiledAmi
 from ..errors import visible
 from ..progress import size
+from ..verification import Sizes
 from .changes import ADDED, CHANGED, MOVED, REMOVED, Change, describe_bytes, identity_key, identity_of
 from .compare import Comparison
 
@@ -54,12 +55,10 @@ def _lines(comparison: Comparison, *, stat: bool) -> Iterator[str]:
         yield from _changes(comparison)
         yield "sizes"
     sizes = {
-        "user-data": (old.manifest.files[USERDATA].size, new.manifest.files[USERDATA].size),
-        "overlay": (old.manifest.overlay.size, new.manifest.overlay.size),
+        "user-data": Sizes(old.manifest.files[USERDATA].size, new.manifest.files[USERDATA].size),
+        "overlay": Sizes(old.manifest.overlay.size, new.manifest.overlay.size),
     }
-    for what, (before, after) in sizes.items():
-        change_of = f"{before} -> {after} bytes" if before != after else f"{before} bytes, as before"
-        yield f"  {what:<{width}}  {change_of}"
+    yield from (f"  {what:<{width}}  {each}" for what, each in sizes.items())
 
 
 def _changes(comparison: Comparison) -> Iterator[str]:

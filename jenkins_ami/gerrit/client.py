@@ -11,12 +11,9 @@ from urllib.parse import quote
 
 from ..credentials import Credentials
 from ..errors import ServerError
-from ..web import Params, Web
+from ..web import GERRIT_MAGIC, Params, Web
 from .model import Change, Comment, change_of, comments_of, files_of
 from .review import ReviewInput
-
-MAGIC = b")]}'\n"
-"""Stands before all of Gerrit's JSON ("REST API", *Output Format*)."""
 
 
 class Gerrit:
@@ -61,7 +58,7 @@ class Gerrit:
         answer = self.web.get(f"/a/changes/{id}/detail", {"o": "ALL_REVISIONS"}, missing_ok=True)
         if answer is None:
             return None
-        data = answer.json(MAGIC)
+        data = answer.json(GERRIT_MAGIC)
         path = id
         if isinstance(data, Mapping) and isinstance(data.get("project"), str):
             path = change_path(data["project"], data.get("_number"))
@@ -81,7 +78,7 @@ class Gerrit:
     def _get(self, path: str, params: Params = ()) -> Any:
         answer = self.web.get(f"/a{path}", params)
         assert answer is not None  # only with missing_ok
-        return answer.json(MAGIC)
+        return answer.json(GERRIT_MAGIC)
 
 
 def change_path(project: str, number: object) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from ..errors import Location
 from ..findings import ERROR, WARNING
 from ..progress import duration
-from ..verification import BROKEN, FAILED, PASSED, SKIPPED, Boot, Note, Sizes, Verification, VerifiedSource
+from ..verification import BROKEN, FAILED, PASSED, SKIPPED, Boot, Note, Verification, VerifiedSource
 from .text import block, code, cut, length, plural, prose, sentence, shown, some
 
 LIMIT = 16_000
@@ -167,18 +167,10 @@ def _comparison(source: VerifiedSource) -> list[str]:
     elif not source.parent and source.userdata.new is not None:
         said.append("Nothing changes on the machine.")
     pairs = {"user-data": source.userdata, "overlay": source.overlay}
-    sizes = [f"{what:<9}  {_sizes(pair)}" for what, pair in pairs.items() if pair.new is not None]
+    sizes = [f"{what:<9}  {pair}" for what, pair in pairs.items() if pair.new is not None]
     if sizes:
         said += ["Sizes:", "\n".join(block(sizes))]
     return said
-
-
-def _sizes(sizes: Sizes) -> str:
-    if sizes.old is None:
-        return f"{sizes.new} bytes"
-    if sizes.old == sizes.new:
-        return f"{sizes.new} bytes, as before"
-    return f"{sizes.old} -> {sizes.new} bytes"
 
 
 def _boot(boot: Boot) -> list[str]:

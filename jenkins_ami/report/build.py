@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..artifacts import CLOUD_CONFIG, CONSOLE_LOG, TEST_CONSOLE_LOG, BuildResult, FileEntry, TestRecord
-from ..cloud.environments import LOCAL
+from ..cloud.environments import launch_command
 from ..cloud.ledger import KEPT, Book
 from ..progress import duration, size
 from ..verdict import markers
@@ -222,11 +221,7 @@ def _images(result: BuildResult) -> tuple[Image, ...]:
     for region, record in sorted(result.images.items(), key=lambda item: (item[0] != result.region, item[0])):
         parts = {"snapshot": ", ".join(record.snapshot_ids), "encrypted with": record.kms_key or ""}
         details = tuple((name, value) for name, value in parts.items() if value)
-        if result.environment == LOCAL:
-            command = f"jenkins-ami boot {shlex.quote(record.image_id)}"
-        else:
-            where = f"--region {shlex.quote(region)} --image-id {shlex.quote(record.image_id)}"
-            command = f"aws ec2 run-instances {where}"
+        command = launch_command(result.environment, region, record.image_id)
         found.append(Image(region, record.image_id, details, command))
     return tuple(found[:MOST_ROWS])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..errors import one_line, visible
 from ..progress import duration
-from ..verification import PASSED, SKIPPED, Boot, Note, Sizes, Verification, VerifiedSource
+from ..verification import PASSED, SKIPPED, Boot, Note, Verification, VerifiedSource
 
 SHOWN = 400
 """Lines of the changes of one source; the rest is in ``verification.json``."""
@@ -49,7 +49,7 @@ def _source(source: VerifiedSource, parent: str) -> Iterator[str]:
         yield f"  no differences from {parent}"
     for what, sizes in (("user-data", source.userdata), ("overlay", source.overlay)):
         if sizes.new is not None:
-            yield f"  {what:<9}  {_size(sizes)}"
+            yield f"  {what:<9}  {sizes}"
     if source.boot:
         yield f"  boot       {_boot(source.boot)}"
 
@@ -59,12 +59,6 @@ def note_line(note: Note) -> str:
     place = ":".join([one_line(note.path), *(str(number) for number in (note.line, note.column) if number)])
     hint = f" {note.hint}." if note.hint else ""
     return one_line(f"{f'{place}: ' if note.path else ''}{note.level}: {note.what}.{hint} [{note.rule}]")
-
-
-def _size(sizes: Sizes) -> str:
-    if sizes.old is None:
-        return f"{sizes.new} bytes"
-    return f"{sizes.old} -> {sizes.new} bytes" if sizes.old != sizes.new else f"{sizes.new} bytes, as before"
 
 
 def _boot(boot: Boot) -> str:

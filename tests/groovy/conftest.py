@@ -11,7 +11,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from urllib.parse import quote
 import pytest
 
 from jenkins_ami.process import run
+from tests.jenkins import access
+from tests.jenkins.fake import FakeJenkins
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -35,6 +37,14 @@ ASTRAY = "https://jenkins.io/redirect/pipeline-cps-method-mismatches/"
 UNKNOWN = "sandbox: not known whether Jenkins permits: "
 COMMIT = "5eed" * 10
 SECRET = "s3cr3t"
+JOBS_YAML = """\
+owner: amis
+folder: amis
+sources:
+- {folder: ., folders: ["images/*"], url: "https://git.example.com/images.git", name: images}
+seed: {url: "https://git.example.com/jobs.git"}
+"""
+"""Of a company with its AMI sources in one folder."""
 PLUGINS = frozenset(
     {"aws-credentials", "cleanWs", "junit", "lock", "publishHTML", "setGerritReview", "throttle", "timestamps"}
 )
@@ -277,3 +287,12 @@ def _make_repository(folder: Path, refs: Mapping[str, Mapping[str, str]]) -> str
 def builds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Build]:
     """The finished builds of the module's ``SCENARIOS``, by name."""
     return run_builds(tmp_path_factory.mktemp("builds"), request.module.SCENARIOS).__getitem__
+
+
+@pytest.fixture
+def jenkins(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeJenkins]:
+    """A Jenkins that knows the user whose token the builds have."""
+    monkeypatch.setitem(access.USERS, "seed", frozenset({access.ADMINISTER}))
+    with FakeJenkins() as server:
+        server.access.tokens["seed"] = SECRET
+        yield server

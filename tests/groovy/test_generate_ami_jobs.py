@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.jenkins import access
 from tests.jenkins.fake import FakeJenkins
 
-from .conftest import SECRET, Build, Scenario, run_builds
+from .conftest import JOBS_YAML, SECRET, Build, Scenario, run_builds
 
 pytestmark = pytest.mark.groovy
 
@@ -147,24 +146,6 @@ def test_a_hostile_value_is_a_value(builds: Builds) -> None:
 
 def test_declarative_pipelines_can_call_it(builds: Builds) -> None:
     assert builds("declarative").result == "SUCCESS", builds("declarative").console
-
-
-JOBS_YAML = """\
-owner: amis
-folder: amis
-sources:
-- {folder: ., folders: ["images/*"], url: "https://git.example.com/images.git", name: images}
-seed: {url: "https://git.example.com/jobs.git"}
-"""
-
-
-@pytest.fixture
-def jenkins(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeJenkins]:
-    """A Jenkins that knows the user whose token the builds have."""
-    monkeypatch.setitem(access.USERS, "seed", frozenset({access.ADMINISTER}))
-    with FakeJenkins() as server:
-        server.access.tokens["seed"] = SECRET
-        yield server
 
 
 def test_with_the_real_command_jobs_are_made_and_drift_is_found(jenkins: FakeJenkins, tmp_path: Path) -> None:

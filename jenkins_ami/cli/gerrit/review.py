@@ -20,6 +20,7 @@ from ...errors import InputError, Location, ServerError, UsageError
 from ...gerrit.client import Gerrit
 from ...gerrit.find import Hints
 from ...gerrit.publish import Published, publish
+from ...gerrit.text import plural
 from ...progress import Progress
 from ...verification import BROKEN, Verification, read_verification
 from .. import Result
@@ -176,7 +177,7 @@ def _line(done: Published, label: str) -> str:
         if review.message:
             said.append("a message")
         if review.count:
-            said.append(f"{review.count} comment{'' if review.count == 1 else 's'}")
+            said.append(plural(review.count, "comment"))
     if resolved := sum(reply.count for reply in done.review.replies.values()):
         said.append(f"{resolved} resolved")
     newest = f" (outdated, the newest is {done.change.newest})" if done.outdated else ""

@@ -13,7 +13,7 @@ import binascii
 from collections.abc import Mapping
 
 from ...errors import ServerError
-from ...web import TooLarge, Web
+from ...web import GERRIT_MAGIC, TooLarge, Web
 from ..model import Provider, Repository
 from .common import (
     JENKINSFILE,
@@ -36,8 +36,6 @@ from .common import (
 )
 from .gitfetch import Git
 
-MAGIC = b")]}'\n"
-"""Stands before all of Gerrit's JSON ("REST API", *Output Format*)."""
 _BASE64 = LARGEST_FILE * 4 // 3 + 8
 
 
@@ -65,7 +63,7 @@ class GerritSource(OverHttp):
         # All in one answer. With "n" Gerrit counts projects to a page before it leaves out those without the branch,
         # and then often does not say that there are more (seen with 3.10); without, there is no limit.
         answer = self.web.get(f"{self._prefix}/projects/", asked)
-        projects = answer.json(MAGIC) if answer else None
+        projects = answer.json(GERRIT_MAGIC) if answer else None
         if not isinstance(projects, dict):
             raise nonsense("Gerrit", self.web.url)
         found = []
@@ -103,7 +101,7 @@ class GerritSource(OverHttp):
 
     def _default_branch(self, name: str) -> str:
         answer = self.web.get(f"{self._prefix}/projects/{quoted(name)}/HEAD")
-        ref = answer.json(MAGIC) if answer else None
+        ref = answer.json(GERRIT_MAGIC) if answer else None
         if not isinstance(ref, str) or not ref.startswith("refs/heads/"):
             raise ServerError("its HEAD is no branch", where=name, hint="Set 'branch:'")
         return ref.removeprefix("refs/heads/")
